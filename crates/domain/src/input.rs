@@ -1,0 +1,429 @@
+//! Reading what a caller sent: a JSON tree that keeps what serde's own `Value` drops (numbers as they
+//! were written, duplicate members), and readers that collect every field error at once, each with its
+//! JSON pointer (RFC 6901).
+//!
+//! Unreadable is not wrong: [`Node::parse`] fails with one [`Unreadable`] (a 400), while everything that
+//! [`FromInput`] finds is a [`FieldError`] (a 422).
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Objects and lists may nest this deep.
+pub const MAX_DEPTH: usize = 16;
+
+/// One thing wrong with one member.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// Where: a JSON pointer into the body.
+    pub pointer: String,
+    /// What, for programs: stable.
+    pub code: &'static str,
+    /// What to do, for people. It never repeats the value.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error whose place the reader fills in.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer: String::new(), code, message: message.into() }
+    }
+}
+
+/// Why a body is no JSON that we read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON (RFC 8259), with the place.
+    #[error("The body is not JSON: line {line}, column {column}.")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// A text holds a NUL or half of a surrogate pair.
+    #[error("The text at {0} holds characters that no text may hold.")]
+    Text(String),
+    /// One object names a member twice (RFC 8259 leaves the meaning open; we refuse).
+    #[error("The member {0} stands there twice.")]
+    Duplicate(String),
+    /// Deeper than [`MAX_DEPTH`].
+    #[error("The body is nested deeper than {MAX_DEPTH} levels.")]
+    Depth,
+}
+
+impl Unreadable {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "invalid-json",
+            Self::Text(_) => "invalid-text",
+            Self::Duplicate(_) => "duplicate-member",
+            Self::Depth => "too-deep",
+        }
+    }
+}
+
+/// A JSON value as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, in the characters of the body.
+    Number(String),
+    /// A string.
+    Text(String),
+    /// An array.
+    List(Vec<Node>),
+    /// An object, members in the body's order, none twice.
+    Object(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`Unreadable`] says what and where; nothing of the content is repeated but member names.
+    pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
+        let raw: &RawValue = serde_json::from_slice(body).map_err(|e| Unreadable::Syntax { line: e.line(), column: e.column() })?;
+        Self::from_raw(raw, &mut String::new(), 0)
+    }
+
+    fn from_raw(raw: &RawValue, pointer: &mut String, depth: usize) -> Result<Self, Unreadable> {
+        if depth > MAX_DEPTH {
+            return Err(Unreadable::Depth);
+        }
+        let text = raw.get();
+        let unreadable = |pointer: &str| Unreadable::Text(if pointer.is_empty() { "/".into() } else { pointer.into() });
+        Ok(match text.as_bytes().first() {
+            Some(b'{') => {
+                let members: RawMembers<'_> = serde_json::from_str(text).map_err(|_| unreadable(pointer))?;
+                let mut object: Vec<(String, Node)> = Vec::with_capacity(members.0.len());
+                for (name, value) in members.0 {
+                    let length = pointer.len();
+                    push_pointer(pointer, &name);
+                    if object.iter().any(|(other, _)| *other == name) {
+                        return Err(Unreadable::Duplicate(std::mem::take(pointer)));
+                    }
+                    let value = Self::from_raw(value, pointer, depth + 1)?;
+                    pointer.truncate(length);
+                    object.push((name, value));
+                }
+                Self::Object(object)
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| unreadable(pointer))?;
+                let mut list = Vec::with_capacity(items.len());
+                for (index, value) in items.into_iter().enumerate() {
+                    let length = pointer.len();
+                    push_pointer(pointer, &index.to_string());
+                    list.push(Self::from_raw(value, pointer, depth + 1)?);
+                    pointer.truncate(length);
+                }
+                Self::List(list)
+            }
+            Some(b'"') => {
+                let text: String = serde_json::from_str(text).map_err(|_| unreadable(pointer))?;
+                if text.contains('\0') {
+                    return Err(unreadable(pointer));
+                }
+                Self::Text(text)
+            }
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'n') => Self::Null,
+            _ => Self::Number(text.to_owned()),
+        })
+    }
+
+    /// The member of an object.
+    pub fn member(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members.iter().find(|(n, _)| n == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// JSON Merge Patch (RFC 7396) with one difference that members which are always present call for:
+    /// `null` leaves the member there, as null.
+    #[must_use]
+    pub fn merged(&self, patch: &Self) -> Self {
+        let Self::Object(changes) = patch else { return patch.clone() };
+        let mut members = if let Self::Object(members) = self { members.clone() } else { Vec::new() };
+        for (name, change) in changes {
+            match members.iter_mut().find(|(n, _)| n == name) {
+                Some((_, value)) => *value = value.merged(change),
+                None => members.push((name.clone(), change.clone())),
+            }
+        }
+        Self::Object(members)
+    }
+}
+
+/// The members of an object in order, duplicates kept.
+struct RawMembers<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for RawMembers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Vec<(String, &'de RawValue)>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Members).map(RawMembers)
+    }
+}
+
+fn push_pointer(pointer: &mut String, name: &str) {
+    pointer.push('/');
+    // A stranger's member name may be long; the answer repeats a bounded part of it.
+    pointer.extend(name.chars().take(64).flat_map(|c| match c {
+        '~' => ['~', '0'].into_iter().take(2),
+        '/' => ['~', '1'].into_iter().take(2),
+        c => [c, c].into_iter().take(1),
+    }));
+}
+
+/// The place being read, and where its errors go.
+#[derive(Debug)]
+pub struct At<'e> {
+    pointer: String,
+    errors: &'e mut Vec<FieldError>,
+}
+
+impl<'e> At<'e> {
+    /// The root of a body.
+    pub fn root(errors: &'e mut Vec<FieldError>) -> Self {
+        Self { pointer: String::new(), errors }
+    }
+    /// Notes an error at this place.
+    pub fn refuse(&mut self, error: FieldError) {
+        self.errors.push(FieldError { pointer: format!("{}{}", self.pointer, error.pointer), ..error });
+    }
+    /// The place of a member or item below this one.
+    pub fn below(&mut self, name: &str) -> At<'_> {
+        let mut pointer = self.pointer.clone();
+        push_pointer(&mut pointer, name);
+        At { pointer, errors: self.errors }
+    }
+}
+
+/// A value that a caller may send.
+pub trait FromInput: Sized {
+    /// Reads it; `None` after at least one error was noted.
+    fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self>;
+}
+
+fn wrong_type<T>(at: &mut At<'_>, expected: &str) -> Option<T> {
+    at.refuse(FieldError::new("wrong-type", format!("Write {expected} here.")));
+    None
+}
+
+/// Reads a text through a parsing constructor.
+pub fn text<T>(node: &Node, at: &mut At<'_>, parse: impl FnOnce(&str) -> Result<T, FieldError>) -> Option<T> {
+    let Node::Text(text) = node else { return wrong_type(at, "a text") };
+    parse(text).map_err(|error| at.refuse(error)).ok()
+}
+
+/// Reads a number through a parsing constructor of its characters; never through a float.
+pub fn number<T>(node: &Node, at: &mut At<'_>, parse: impl FnOnce(&str) -> Result<T, FieldError>) -> Option<T> {
+    let Node::Number(text) = node else { return wrong_type(at, "a number") };
+    parse(text).map_err(|error| at.refuse(error)).ok()
+}
+
+/// Reads an object member by member; members that nobody asked for are errors.
+pub fn object<T>(node: &Node, at: &mut At<'_>, read: impl FnOnce(&mut Members<'_, '_>) -> Option<T>) -> Option<T> {
+    if !matches!(node, Node::Object(_)) {
+        return wrong_type(at, "an object");
+    }
+    let before = at.errors.len();
+    let mut members = Members { node, known: Vec::new(), at: At { pointer: at.pointer.clone(), errors: at.errors } };
+    let value = read(&mut members);
+    members.refuse_unknown();
+    if at.errors.len() == before { value } else { None }
+}
+
+/// The members of one object while they are read.
+#[derive(Debug)]
+pub struct Members<'n, 'e> {
+    node: &'n Node,
+    known: Vec<&'static str>,
+    at: At<'e>,
+}
+
+impl Members<'_, '_> {
+    /// A member that must be there (its value may be null when `T` is an `Option`).
+    pub fn required<T: FromInput>(&mut self, name: &'static str) -> Option<T> {
+        self.known.push(name);
+        if let Some(value) = self.node.member(name) {
+            return T::from_input(value, &mut self.at.below(name));
+        }
+        self.at.below(name).refuse(FieldError::new(
+            "missing",
+            "PUT carries every editable member; use PATCH to change only some of them.",
+        ));
+        None
+    }
+
+    /// Members that may be sent back but not changed: each must equal the stored representation.
+    pub fn fixed(&mut self, names: &[&'static str], current: &Node) {
+        self.known.extend_from_slice(names);
+        for name in names {
+            let sent = self.node.member(name);
+            if sent.is_some() && sent != current.member(name) {
+                self.at.below(name).refuse(FieldError::new("read-only", "This member cannot be changed here."));
+            }
+        }
+    }
+
+    /// Members that others report or own: whatever was sent back is ignored.
+    pub fn ignored(&mut self, names: &[&'static str]) {
+        self.known.extend_from_slice(names);
+    }
+
+    /// Notes an error about a member, for rules that span several.
+    pub fn refuse(&mut self, name: &'static str, error: FieldError) {
+        self.at.below(name).refuse(error);
+    }
+
+    fn refuse_unknown(&mut self) {
+        let Node::Object(members) = self.node else { return };
+        for (name, _) in members {
+            if !self.known.contains(&name.as_str()) {
+                self.at.below(name).refuse(FieldError::new("unknown-member", "There is no such member."));
+            }
+        }
+    }
+}
+
+impl<T: FromInput> FromInput for Option<T> {
+    fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
+        if *node == Node::Null { Some(None) } else { T::from_input(node, at).map(Some) }
+    }
+}
+
+impl FromInput for bool {
+    fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
+        let Node::Bool(value) = node else { return wrong_type(at, "true or false") };
+        Some(*value)
+    }
+}
+
+/// An enum whose variants have names on the wire and in the database; see [`crate::named_enum`].
+pub trait Named: Sized + Copy + 'static {
+    /// Every variant with its name.
+    const ALL: &'static [(Self, &'static str)];
+    /// The name.
+    fn name(self) -> &'static str;
+    /// The variant of a name.
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, n)| *n == name).map(|(value, _)| *value)
+    }
+    /// Reads it from a body.
+    fn read(node: &Node, at: &mut At<'_>) -> Option<Self> {
+        text(node, at, |text| {
+            Self::named(text).ok_or_else(|| {
+                let names: Vec<_> = Self::ALL.iter().map(|(_, name)| *name).collect();
+                FieldError::new("unknown-value", format!("Write one of: {}.", names.join(", ")))
+            })
+        })
+    }
+}
+
+/// Defines an enum with its names, in lower case on the wire and in the database.
+#[macro_export]
+macro_rules! named_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $crate::input::Named for $name {
+            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $text)),+];
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+        impl $crate::input::FromInput for $name {
+            fn from_input(node: &$crate::input::Node, at: &mut $crate::input::At<'_>) -> Option<Self> {
+                <Self as $crate::input::Named>::read(node, at)
+            }
+        }
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str($crate::input::Named::name(*self))
+            }
+        }
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "enum": [$($text),+]})
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_bodies_are_named() {
+        let code = |body: &str| Node::parse(body.as_bytes()).map_err(|e| e.code());
+        assert_eq!(code("{"), Err("invalid-json"));
+        assert_eq!(code(r#"{"a":01}"#), Err("invalid-json"));
+        assert_eq!(code(r#"{"a":1} x"#), Err("invalid-json"));
+        assert_eq!(code(r#"{"a":1,"a":1}"#), Err("duplicate-member"));
+        assert_eq!(code(r#"{"a":1,"\u0061":1}"#), Err("duplicate-member"));
+        assert_eq!(code(r#"{"a":"\ud800"}"#), Err("invalid-text"));
+        assert_eq!(code(r#"{"\ud800":1}"#), Err("invalid-text"));
+        assert_eq!(code(r#"{"a":"\u0000"}"#), Err("invalid-text"));
+        assert_eq!(code(&format!("{}{}", "[".repeat(17), "]".repeat(17))).err(), None);
+        assert_eq!(code(&format!("{}{}", "[".repeat(18), "]".repeat(18))), Err("too-deep"));
+        assert!(code(&"[".repeat(60_000)).is_err());
+        assert!(Node::parse(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn numbers_keep_their_characters() {
+        assert_eq!(Node::parse(b"142.50"), Ok(Node::Number("142.50".into())));
+        assert_eq!(Node::parse(b"1e400"), Ok(Node::Number("1e400".into())));
+    }
+
+    #[test]
+    fn a_patch_keeps_what_it_does_not_name_and_nulls_what_it_clears() {
+        let current = Node::parse(br#"{"a":1,"b":{"c":2,"d":3}}"#).unwrap();
+        let patch = Node::parse(br#"{"b":{"c":null},"e":[1]}"#).unwrap();
+        assert_eq!(current.merged(&patch), Node::parse(br#"{"a":1,"b":{"c":null,"d":3},"e":[1]}"#).unwrap());
+    }
+
+    #[test]
+    fn all_errors_come_at_once_with_their_pointers() {
+        let body = Node::parse(br#"{"on":"yes","id":2,"x/y":1}"#).unwrap();
+        let current = Node::parse(br#"{"id":1}"#).unwrap();
+        let mut errors = Vec::new();
+        let read: Option<(bool, Option<bool>)> = object(&body, &mut At::root(&mut errors), |m| {
+            m.fixed(&["id"], &current);
+            let (on, off) = (m.required("on"), m.required("off"));
+            Some((on?, off?))
+        });
+        assert_eq!(read, None);
+        let found: Vec<_> = errors.iter().map(|e| (e.pointer.as_str(), e.code)).collect();
+        assert_eq!(found, [("/id", "read-only"), ("/on", "wrong-type"), ("/off", "missing"), ("/x~1y", "unknown-member")]);
+    }
+}

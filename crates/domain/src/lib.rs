@@ -1,0 +1,20 @@
+//! The words of the service: types whose constructors are the validation, the invariants between
+//! them, who may do what, and the events that tell of changes. Pure: no I/O, no SQL, no HTTP.
+//!
+//! The slices (`customers`, `accounts`, `premises`, `meters`, `readings`, `usage`, `preferences`) carry
+//! the same names in every crate: whoever looks for readings opens `readings` in each wall.
+
+pub mod accounts;
+pub mod customers;
+pub mod events;
+pub mod ids;
+pub mod input;
+pub mod meters;
+pub mod personal;
+pub mod policy;
+pub mod preferences;
+pub mod premises;
+pub mod readings;
+pub mod time;
+pub mod usage;
+pub mod values;
