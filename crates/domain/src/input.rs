@@ -86,7 +86,8 @@ impl Node {
     /// # Errors
     /// [`Unreadable`] says what and where; nothing of the content is repeated but member names.
     pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
-        let raw: &RawValue = serde_json::from_slice(body).map_err(|e| Unreadable::Syntax { line: e.line(), column: e.column() })?;
+        let raw: &RawValue =
+            serde_json::from_slice(body).map_err(|e| Unreadable::Syntax { line: e.line(), column: e.column() })?;
         Self::from_raw(raw, &mut String::new(), 0)
     }
 
@@ -424,6 +425,9 @@ mod tests {
         });
         assert_eq!(read, None);
         let found: Vec<_> = errors.iter().map(|e| (e.pointer.as_str(), e.code)).collect();
-        assert_eq!(found, [("/id", "read-only"), ("/on", "wrong-type"), ("/off", "missing"), ("/x~1y", "unknown-member")]);
+        assert_eq!(
+            found,
+            [("/id", "read-only"), ("/on", "wrong-type"), ("/off", "missing"), ("/x~1y", "unknown-member")]
+        );
     }
 }

@@ -33,8 +33,11 @@ impl Instant {
     pub fn parse(text: &str) -> Option<Self> {
         // jiff reads more than RFC 3339 (ISO basic forms, bracketed zones): a `T`, and an offset or `Z`.
         let bytes = text.as_bytes();
-        let plain = text.len() >= 20 && bytes.get(10).is_some_and(|b| b.eq_ignore_ascii_case(&b'T'))
-            && !text.contains('[') && bytes.get(4) == Some(&b'-') && bytes.get(13) == Some(&b':');
+        let plain = text.len() >= 20
+            && bytes.get(10).is_some_and(|b| b.eq_ignore_ascii_case(&b'T'))
+            && !text.contains('[')
+            && bytes.get(4) == Some(&b'-')
+            && bytes.get(13) == Some(&b':');
         plain.then(|| text.parse::<Timestamp>().ok()).flatten().map(|t| Self(t.as_microsecond()))
     }
     fn timestamp(self) -> Timestamp {
@@ -162,8 +165,15 @@ mod tests {
     fn instants_need_an_offset_and_show_seconds() {
         let at = Instant::parse("2025-01-15T12:00:00.5-06:00").unwrap();
         assert_eq!(at.to_string(), "2025-01-15T18:00:00Z");
-        for text in ["2025-01-15T12:00:00", "2025-01-15", "2025-01-15 12:00:00Z", "2025-02-30T00:00:00Z",
-            "2025-01-15T12:00:00-06:00[America/Chicago]", "20250115T120000Z", ""] {
+        for text in [
+            "2025-01-15T12:00:00",
+            "2025-01-15",
+            "2025-01-15 12:00:00Z",
+            "2025-02-30T00:00:00Z",
+            "2025-01-15T12:00:00-06:00[America/Chicago]",
+            "20250115T120000Z",
+            "",
+        ] {
             assert_eq!(Instant::parse(text), None, "{text:?}");
         }
     }
