@@ -1,0 +1,87 @@
+"""What scripts/schemathesis.sh needs done in Python; only the standard library.
+
+    ports N                   print N free ports of 127.0.0.1
+    wait URL SECONDS PID      wait until URL answers 200; fail when process PID ends or time is up
+    token BASE USER           print an access token of a demonstration user
+    config BASE TOKEN         print a schemathesis.toml whose path parameters are that user's own ids
+    alive BASE TOKEN          fail unless TOKEN is still accepted
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+
+def fetch(url, token=None, form=None):
+    """The JSON body of `url`."""
+    data = urllib.parse.urlencode(form).encode() if form else None
+    request = urllib.request.Request(url, data=data)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(count))]
+    print(*[s.getsockname()[1] for s in sockets])
+
+
+def wait(url, seconds, pid):
+    until = time.monotonic() + float(seconds)
+    problem = "no answer"
+    while time.monotonic() < until:
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            sys.exit("the server ended before it was ready")
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                if response.status == 200:
+                    return
+        except OSError as error:  # connection refused, or an HTTP status that is not a success
+            problem = error
+        time.sleep(0.05)
+    sys.exit(f"{url} was not ready within {seconds} s: {problem}")
+
+
+def token(base, user):
+    form = {"grant_type": "password", "client_id": "demo", "username": user, "password": user}
+    print(fetch(f"{base}/demo/oidc/token", form=form)["access_token"])
+
+
+def config(base, bearer):
+    """Random ids only ever meet 404, so most of the path parameters are drawn from what the user owns."""
+    ids = {"accountId": [], "premiseId": [], "meterId": []}
+    for account in fetch(f"{base}/api/accounts", bearer)["accounts"]:
+        ids["accountId"].append(account["accountId"])
+        for premise in fetch(f"{base}/api/accounts/{account['accountId']}/premises", bearer)["premises"]:
+            ids["premiseId"].append(premise["premiseId"])
+            for meter in fetch(f"{base}/api/premises/{premise['premiseId']}/meters", bearer)["meters"]:
+                ids["meterId"].append(meter["meterId"])
+    for name, values in ids.items():
+        if not values:
+            sys.exit(f"the demonstration user has no {name}: nothing to test with")
+        print(f"[dictionaries.{name}]\nvalues = {json.dumps(values)}")
+    # A run that met only 401 or 404 has tested nothing.
+    print('[warnings]\nfail-on = ["missing_auth", "missing_test_data"]')
+    print("[parameters]")
+    for name in ids:
+        print(f'"path.{name}" = {{ dictionary = "{name}", probability = 0.8 }}')
+
+
+def alive(base, bearer):
+    fetch(f"{base}/api/customer", bearer)
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    try:
+        {"ports": ports, "wait": wait, "token": token, "config": config, "alive": alive}[command](*arguments)
+    except urllib.error.HTTPError as error:
+        sys.exit(f"{error.url} answered {error.code}: {error.read(2000).decode(errors='replace')}")
