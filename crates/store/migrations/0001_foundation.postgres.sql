@@ -1,0 +1,279 @@
+-- Released migrations never change: expand with a new one, contract later.
+
+-- The service's own state: one row.
+CREATE TABLE installation (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    key_fingerprint BYTEA NOT NULL,
+    demo_anchor TIMESTAMPTZ,
+    created_at TIMESTAMPTZ NOT NULL
+);
+
+-- Deleting a customer's row here erases the person: nothing sealed under the key opens again.
+CREATE TABLE customer_key (
+    customer_id BIGINT PRIMARY KEY,
+    wrapped BYTEA NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE customer (
+    customer_id BIGINT PRIMARY KEY,
+    type TEXT NOT NULL CONSTRAINT customer_type CHECK (type IN ('individual', 'business')),
+    status TEXT NOT NULL CONSTRAINT customer_status CHECK (status IN ('pending', 'active', 'inactive')),
+    inactive_since TIMESTAMPTZ,
+    version BIGINT NOT NULL,
+    event_sequence BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    sealed BYTEA NOT NULL
+);
+
+-- Keyed hashes of normalised values: equality without the value.
+CREATE TABLE customer_lookup (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    kind TEXT NOT NULL,
+    key_id BIGINT NOT NULL,
+    hash BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, kind, hash)
+);
+CREATE INDEX customer_lookup_hash ON customer_lookup (kind, hash);
+
+CREATE TABLE identity_link (
+    issuer TEXT NOT NULL,
+    subject_hash BYTEA NOT NULL,
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (issuer, subject_hash)
+);
+CREATE INDEX identity_link_customer ON identity_link (customer_id);
+
+CREATE TABLE account (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    account_id BIGINT NOT NULL,
+    account_number TEXT NOT NULL,
+    status TEXT NOT NULL CONSTRAINT account_status CHECK (status IN ('pending', 'active', 'inactive')),
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    -- What Billing last reported, in cents; null when it never did.
+    current_balance BIGINT,
+    due_amount BIGINT,
+    past_due_amount BIGINT,
+    next_due_date DATE,
+    last_payment_date DATE,
+    last_payment_amount BIGINT,
+    balance_as_of TIMESTAMPTZ,
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, account_id)
+);
+
+-- What must be unique across customers stands in look-up tables of its own.
+CREATE TABLE account_number (
+    account_number TEXT PRIMARY KEY,
+    customer_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+);
+
+-- Places: they belong to no customer and outlive occupancies.
+CREATE TABLE wires_company (
+    wires_company_id BIGINT PRIMARY KEY,
+    name TEXT NOT NULL,
+    outage_phone TEXT
+);
+
+CREATE TABLE service_point (
+    service_point_id BIGINT PRIMARY KEY,
+    wires_company_id BIGINT NOT NULL REFERENCES wires_company,
+    esi_hash BYTEA NOT NULL CONSTRAINT service_point_esi UNIQUE,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    -- The ESI ID and the market's address, under the place key.
+    sealed BYTEA NOT NULL
+);
+
+CREATE TABLE meter (
+    meter_id BIGINT PRIMARY KEY,
+    service_point_id BIGINT NOT NULL REFERENCES service_point,
+    wires_company_id BIGINT NOT NULL REFERENCES wires_company,
+    meter_number TEXT NOT NULL,
+    type TEXT NOT NULL CONSTRAINT meter_type CHECK (type IN ('electric')),
+    status TEXT NOT NULL CONSTRAINT meter_status CHECK (status IN ('available', 'active', 'inactive')),
+    multiplier BIGINT NOT NULL,
+    dials BIGINT NOT NULL,
+    installed_on DATE NOT NULL,
+    installed_at TIMESTAMPTZ NOT NULL,
+    removed_at TIMESTAMPTZ,
+    version BIGINT NOT NULL,
+    CONSTRAINT meter_number_unique UNIQUE (wires_company_id, meter_number)
+);
+CREATE INDEX meter_service_point ON meter (service_point_id);
+
+-- A premise is one account's occupancy of a place, [start_at, end_at).
+CREATE TABLE premise (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    premise_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    status TEXT NOT NULL CONSTRAINT premise_status CHECK (status IN ('pending', 'active', 'inactive')),
+    is_primary BOOLEAN NOT NULL,
+    service_start_date DATE NOT NULL,
+    service_end_date DATE,
+    start_at TIMESTAMPTZ NOT NULL,
+    end_at TIMESTAMPTZ,
+    version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, premise_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+);
+CREATE INDEX premise_account ON premise (customer_id, account_id);
+CREATE UNIQUE INDEX premise_one_primary ON premise (customer_id, account_id) WHERE is_primary;
+
+CREATE TABLE premise_service_point (
+    customer_id BIGINT NOT NULL,
+    premise_id BIGINT NOT NULL,
+    service_point_id BIGINT NOT NULL REFERENCES service_point,
+    PRIMARY KEY (customer_id, premise_id, service_point_id),
+    FOREIGN KEY (customer_id, premise_id) REFERENCES premise
+);
+
+-- A service point is in force for one occupancy at a time.
+CREATE TABLE service_point_holder (
+    service_point_id BIGINT PRIMARY KEY REFERENCES service_point,
+    customer_id BIGINT NOT NULL,
+    premise_id BIGINT NOT NULL
+);
+
+-- Register readings in thousandths of the unit. They belong to the meter; a customer reaches them only
+-- through an occupancy that covers their instant, whose customer each row carries.
+CREATE TABLE reading (
+    meter_id BIGINT NOT NULL REFERENCES meter,
+    register TEXT NOT NULL CONSTRAINT reading_register CHECK (register IN ('delivered', 'received')),
+    read_at TIMESTAMPTZ NOT NULL,
+    revision BIGINT NOT NULL,
+    reading_id BIGINT NOT NULL,
+    customer_id BIGINT,
+    value BIGINT NOT NULL,
+    quality TEXT NOT NULL CONSTRAINT reading_quality CHECK (quality IN ('actual', 'estimated')),
+    is_current BOOLEAN NOT NULL,
+    reported_at TIMESTAMPTZ NOT NULL,
+    corrected_at TIMESTAMPTZ,
+    PRIMARY KEY (meter_id, register, read_at, revision)
+) PARTITION BY RANGE (read_at);
+CREATE TABLE reading_default PARTITION OF reading DEFAULT;
+CREATE INDEX reading_id ON reading (reading_id);
+
+CREATE TABLE preference (
+    customer_id BIGINT PRIMARY KEY REFERENCES customer,
+    version BIGINT NOT NULL,
+    bill_delivery TEXT NOT NULL CONSTRAINT preference_bill_delivery CHECK (bill_delivery IN ('email', 'mail', 'both')),
+    bill_ready BOOLEAN NOT NULL,
+    payment_due BOOLEAN NOT NULL,
+    outage_alerts BOOLEAN NOT NULL,
+    high_usage_alerts BOOLEAN NOT NULL,
+    auto_pay_enabled BOOLEAN NOT NULL,
+    payment_method_id TEXT,
+    language TEXT NOT NULL CONSTRAINT preference_language CHECK (language IN ('en', 'es')),
+    email_status TEXT NOT NULL CONSTRAINT preference_email_status CHECK (email_status IN ('ok', 'unverified', 'bounced')),
+    sms_consent BOOLEAN NOT NULL,
+    sms_consent_at TIMESTAMPTZ,
+    marketing_consent BOOLEAN NOT NULL,
+    marketing_consent_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ NOT NULL,
+    -- The mailing address.
+    sealed BYTEA NOT NULL
+);
+
+CREATE TABLE payment_method (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    row_id BIGINT NOT NULL,
+    payment_method_id TEXT NOT NULL,
+    expires TEXT,
+    reported_at TIMESTAMPTZ NOT NULL,
+    -- The label.
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, payment_method_id)
+);
+
+-- Events, written in the transaction of their change. The data carries ids and names of fields only.
+CREATE TABLE outbox (
+    customer_id BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    event_id BYTEA NOT NULL CONSTRAINT outbox_event UNIQUE,
+    type TEXT NOT NULL,
+    occurred_at TIMESTAMPTZ NOT NULL,
+    data TEXT NOT NULL,
+    position BIGINT,
+    delivered_at TIMESTAMPTZ,
+    PRIMARY KEY (customer_id, sequence)
+);
+CREATE INDEX outbox_unsequenced ON outbox (occurred_at) WHERE position IS NULL;
+
+CREATE TABLE idempotency (
+    customer_id BIGINT NOT NULL,
+    key_hash BYTEA NOT NULL,
+    row_id BIGINT NOT NULL,
+    content_hash BYTEA NOT NULL,
+    status BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    -- The answer.
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, key_hash)
+);
+
+-- Audit records of changes, written in their transaction; a lane moves them to the log.
+CREATE TABLE audit_intake (
+    record_id BYTEA PRIMARY KEY,
+    at TIMESTAMPTZ NOT NULL,
+    actor TEXT NOT NULL,
+    customer_id BIGINT,
+    action TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    status BIGINT NOT NULL,
+    resource TEXT,
+    categories BIGINT NOT NULL,
+    request_id TEXT NOT NULL,
+    detail TEXT,
+    -- Who acted from where, sealed under the customer's data key or the actor key.
+    who BYTEA
+);
+
+-- One chain a lane: numbers without gaps, each MAC over every column and the MAC before.
+CREATE TABLE audit_log (
+    lane BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    at TIMESTAMPTZ NOT NULL,
+    actor TEXT NOT NULL,
+    customer_id BIGINT,
+    action TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    status BIGINT NOT NULL,
+    resource TEXT,
+    categories BIGINT NOT NULL,
+    request_id TEXT NOT NULL,
+    detail TEXT,
+    -- Who acted from where, sealed under the customer's data key or the actor key.
+    who BYTEA,
+    -- The id of a change's record, which came through audit_intake.
+    record_id BYTEA,
+    key_id BIGINT NOT NULL,
+    mac BYTEA NOT NULL,
+    PRIMARY KEY (lane, number, at)
+) PARTITION BY RANGE (at);
+CREATE TABLE audit_log_default PARTITION OF audit_log DEFAULT;
+CREATE INDEX audit_log_customer ON audit_log (customer_id, at);
+CREATE INDEX audit_log_record ON audit_log (record_id) WHERE record_id IS NOT NULL;
+
+CREATE TABLE audit_lane (
+    lane BIGINT PRIMARY KEY,
+    opened_at TIMESTAMPTZ NOT NULL,
+    closed_at TIMESTAMPTZ
+);
+
+CREATE TABLE audit_checkpoint (
+    number BIGINT PRIMARY KEY,
+    at TIMESTAMPTZ NOT NULL,
+    body TEXT NOT NULL,
+    key_id BIGINT NOT NULL,
+    mac BYTEA NOT NULL
+);

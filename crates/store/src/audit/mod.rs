@@ -1,0 +1,5 @@
+//! The audit log.
+
+mod record;
+
+pub use record::{ActorKind, Outcome, Record};

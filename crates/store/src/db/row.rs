@@ -1,0 +1,148 @@
+//! What a statement gives back. Columns are read in order by a [`Reader`], and a column of another type
+//! than the code expects is an error that names statement and column, never a panic.
+
+use domain::{
+    ids::Id,
+    input::Named,
+    time::{Instant, LocalDate},
+    values::{Money, Quantity},
+};
+
+use super::DbError;
+
+/// One value: instants are microseconds, dates are days, booleans 0 or 1, on both engines.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// One row.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) statement: &'static str,
+    pub(crate) cells: Vec<Cell>,
+}
+
+impl Row {
+    /// Reads the columns in order.
+    pub(crate) fn read(self) -> Reader {
+        Reader { statement: self.statement, column: 0, cells: self.cells.into_iter() }
+    }
+}
+
+/// Reads a row column by column.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    statement: &'static str,
+    column: usize,
+    cells: std::vec::IntoIter<Cell>,
+}
+
+/// A value that a column may hold.
+pub(crate) trait FromCell: Sized {
+    fn from_cell(cell: Cell) -> Option<Self>;
+}
+
+impl Reader {
+    /// The next column.
+    pub(crate) fn get<T: FromCell>(&mut self) -> Result<T, DbError> {
+        self.column += 1;
+        self.cells.next().and_then(T::from_cell).ok_or_else(|| self.corrupt("has another type than expected"))
+    }
+
+    /// The next column, an id.
+    pub(crate) fn id<I: Id>(&mut self) -> Result<I, DbError> {
+        let number = self.get()?;
+        I::new(number).ok_or_else(|| self.corrupt("is no id"))
+    }
+
+    /// The next column, an id or null.
+    pub(crate) fn optional_id<I: Id>(&mut self) -> Result<Option<I>, DbError> {
+        let number: Option<i64> = self.get()?;
+        number.map(|n| I::new(n).ok_or_else(|| self.corrupt("is no id"))).transpose()
+    }
+
+    /// The next column, a named value.
+    pub(crate) fn named<N: Named>(&mut self) -> Result<N, DbError> {
+        let name: String = self.get()?;
+        N::named(&name).ok_or_else(|| self.corrupt("is none of the known names"))
+    }
+
+    /// The next column, text that a constructor of ours accepts.
+    pub(crate) fn parsed<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, DbError> {
+        let text: String = self.get()?;
+        parse(&text).ok_or_else(|| self.corrupt("does not parse"))
+    }
+
+    /// Passes over columns.
+    pub(crate) fn skip(&mut self, columns: usize) {
+        for _ in 0..columns {
+            self.column += 1;
+            self.cells.next();
+        }
+    }
+
+    /// An error that names this row's statement and the column just read.
+    pub(crate) fn corrupt(&self, reason: &str) -> DbError {
+        DbError::Corrupt(format!("{}: column {} {reason}", self.statement, self.column))
+    }
+}
+
+impl FromCell for i64 {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        if let Cell::Int(value) = cell { Some(value) } else { None }
+    }
+}
+impl FromCell for bool {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        i64::from_cell(cell).map(|value| value != 0)
+    }
+}
+impl FromCell for String {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        if let Cell::Text(value) = cell { Some(value) } else { None }
+    }
+}
+impl FromCell for Vec<u8> {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        if let Cell::Bytes(value) = cell { Some(value) } else { None }
+    }
+}
+impl<const N: usize> FromCell for [u8; N] {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        Vec::<u8>::from_cell(cell)?.try_into().ok()
+    }
+}
+impl FromCell for Instant {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        i64::from_cell(cell).map(Instant::from_micros)
+    }
+}
+impl FromCell for LocalDate {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        i64::from_cell(cell).and_then(LocalDate::from_days)
+    }
+}
+impl FromCell for Money {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        i64::from_cell(cell).and_then(Money::from_cents)
+    }
+}
+impl FromCell for Quantity {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        i64::from_cell(cell).and_then(Quantity::from_thousandths)
+    }
+}
+impl FromCell for Cell {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        Some(cell)
+    }
+}
+impl<T: FromCell> FromCell for Option<T> {
+    fn from_cell(cell: Cell) -> Option<Self> {
+        if cell == Cell::Null { Some(None) } else { T::from_cell(cell).map(Some) }
+    }
+}

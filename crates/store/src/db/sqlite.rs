@@ -1,0 +1,248 @@
+//! SQLite: reader threads, one writer thread, and the audit log in a file and thread of its own.
+//!
+//! No transaction spans the two files (a commit over attached WAL files is atomic per file only). Every
+//! connection runs `journal_mode=WAL` and `synchronous=FULL`: an acknowledged commit is on disk. The
+//! query planner's stability guarantee is on, because without it cached joins are prepared anew at each use.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig, types::ValueRef};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+
+use super::{Cell, DbError, Param, Row, Sql};
+
+const READERS: usize = 2;
+/// Waiting reads at most; one more is refused as overload.
+const QUEUE: usize = 1024;
+const BUSY: Duration = Duration::from_secs(5);
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A thread that owns a connection, or several that share a queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Worker {
+    queue: crossbeam_channel::Sender<Job>,
+}
+
+impl Worker {
+    fn start(name: &str, connections: Vec<Connection>) -> Result<Self, DbError> {
+        let (queue, jobs) = crossbeam_channel::bounded::<Job>(QUEUE);
+        for mut connection in connections {
+            let jobs = jobs.clone();
+            let run = move || {
+                while let Ok(job) = jobs.recv() {
+                    job(&mut connection);
+                }
+            };
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+            thread.map_err(|e| DbError::Unavailable(e.to_string()))?;
+        }
+        Ok(Self { queue })
+    }
+
+    /// Runs something on the thread and waits for its result.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> T + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (reply, result) = oneshot::channel();
+        let job: Job = Box::new(move |connection| drop(reply.send(work(connection))));
+        self.queue.try_send(job).map_err(|_| DbError::Unavailable("too many requests wait for it".into()))?;
+        result.await.map_err(|_| DbError::Unavailable("its thread has ended".into()))
+    }
+}
+
+/// The two files and their threads.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    readers: Worker,
+    writer: Arc<Mutex<Worker>>,
+    audit_readers: Worker,
+    audit_file: PathBuf,
+}
+
+impl Sqlite {
+    /// The main file in a data directory.
+    pub(crate) fn main_file(dir: &Path) -> PathBuf {
+        dir.join("main.sqlite")
+    }
+    /// The audit log's file in a data directory.
+    pub(crate) fn audit_file(dir: &Path) -> PathBuf {
+        dir.join("audit.sqlite")
+    }
+
+    /// Opens the files of a data directory, which must have been migrated.
+    pub(crate) fn open(dir: &Path) -> Result<Self, DbError> {
+        let (main, audit_file) = (Self::main_file(dir), Self::audit_file(dir));
+        let writer = Worker::start("sqlite-writer", vec![connect(&main, false)?])?;
+        let readers = (0..READERS).map(|_| connect(&main, true)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            readers: Worker::start("sqlite-reader", readers)?,
+            writer: Arc::new(Mutex::new(writer)),
+            audit_readers: Worker::start("audit-reader", vec![connect(&audit_file, true)?])?,
+            audit_file,
+        })
+    }
+
+    pub(crate) async fn read(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        self.readers.run(move |c| rows(c, sql, &params)).await?
+    }
+
+    pub(crate) async fn read_audit(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        self.audit_readers.run(move |c| rows(c, sql, &params)).await?
+    }
+
+    pub(crate) async fn begin(&self) -> Result<SqliteTx, DbError> {
+        let writer = tokio::time::timeout(BUSY, Arc::clone(&self.writer).lock_owned()).await;
+        let writer = writer.map_err(|_| DbError::Unavailable("too many changes wait for it".into()))?;
+        writer.run(|c| c.execute_batch("BEGIN IMMEDIATE").map_err(error)).await??;
+        Ok(SqliteTx { writer: Some(writer) })
+    }
+
+    pub(crate) fn audit_writer(&self) -> Result<Worker, DbError> {
+        Worker::start("audit-lane", vec![connect(&self.audit_file, false)?])
+    }
+}
+
+/// A transaction on the writer's connection; whoever holds it holds the writer.
+#[derive(Debug)]
+pub(crate) struct SqliteTx {
+    writer: Option<OwnedMutexGuard<Worker>>,
+}
+
+impl SqliteTx {
+    fn writer(&self) -> Result<&Worker, DbError> {
+        self.writer.as_deref().ok_or_else(|| DbError::Engine("the transaction has ended".into()))
+    }
+
+    pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        self.writer()?.run(move |c| rows(c, sql, &params)).await?
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<u64, DbError> {
+        self.writer()?.run(move |c| execute(c, sql, &params)).await?
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
+        let committed = self.writer()?.run(|c| c.execute_batch("COMMIT").map_err(error)).await;
+        match committed {
+            Ok(Ok(())) => {
+                self.writer = None;
+                Ok(())
+            }
+            // A refused COMMIT leaves the transaction open; dropping `self` rolls it back.
+            Ok(Err(refused)) => Err(refused),
+            Err(_) => Err(DbError::OutcomeUnknown),
+        }
+    }
+}
+
+impl Drop for SqliteTx {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            let rollback: Job = Box::new(|connection| {
+                if let Err(failed) = connection.execute_batch("ROLLBACK") {
+                    tracing::error!(error = %failed, "a transaction could not be rolled back");
+                }
+            });
+            // The queue has room for it: only the holder of the writer sends to it.
+            if writer.queue.try_send(rollback).is_err() {
+                tracing::error!("the writer's thread has ended");
+            }
+        }
+    }
+}
+
+/// Inserts all rows with one commit.
+pub(crate) async fn insert_many(worker: &Worker, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
+    let insert = move |connection: &mut Connection| {
+        let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;
+        for row in &rows {
+            execute(&tx, sql, row)?;
+        }
+        tx.commit().map_err(error)
+    };
+    worker.run(insert).await.map_err(|_| DbError::OutcomeUnknown)?
+}
+
+/// Opens a connection with the settings that every one of ours has.
+pub(crate) fn connect(file: &Path, read_only: bool) -> Result<Connection, DbError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(error)?;
+    connection.busy_timeout(BUSY).map_err(error)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
+    let pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
+                   PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192;";
+    connection.execute_batch(pragmas).map_err(error)?;
+    if read_only {
+        connection.execute_batch("PRAGMA query_only=ON").map_err(error)?;
+    }
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
+}
+
+pub(crate) fn rows(connection: &Connection, sql: &'static Sql, params: &[Param]) -> Result<Vec<Row>, DbError> {
+    let mut statement = connection.prepare_cached(sql.sqlite).map_err(error)?;
+    let columns = statement.column_count();
+    let mut found = statement.query(rusqlite::params_from_iter(params)).map_err(error)?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next().map_err(error)? {
+        let cells = (0..columns).map(|i| row.get_ref(i).map_err(error).and_then(|value| cell(value, sql)));
+        rows.push(Row { statement: sql.name, cells: cells.collect::<Result<_, _>>()? });
+    }
+    Ok(rows)
+}
+
+pub(crate) fn execute(connection: &Connection, sql: &'static Sql, params: &[Param]) -> Result<u64, DbError> {
+    let mut statement = connection.prepare_cached(sql.sqlite).map_err(error)?;
+    statement.execute(rusqlite::params_from_iter(params)).map(|touched| touched as u64).map_err(error)
+}
+
+fn cell(value: ValueRef<'_>, sql: &Sql) -> Result<Cell, DbError> {
+    Ok(match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Int(value),
+        ValueRef::Blob(value) => Cell::Bytes(value.to_vec()),
+        ValueRef::Text(value) => {
+            let text = std::str::from_utf8(value).map_err(|_| DbError::Corrupt(format!("{}: not UTF-8", sql.name)))?;
+            Cell::Text(text.to_owned())
+        }
+        ValueRef::Real(_) => return Err(DbError::Corrupt(format!("{}: a float", sql.name))),
+    })
+}
+
+impl rusqlite::ToSql for Param {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::{ToSqlOutput, Value};
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(Value::Null),
+            Self::Int(value) => ToSqlOutput::Owned(Value::Integer(*value)),
+            Self::Bool(value) => ToSqlOutput::Owned(Value::Integer(i64::from(*value))),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            Self::Instant(at) => ToSqlOutput::Owned(Value::Integer(at.micros())),
+            Self::Date(date) => ToSqlOutput::Owned(Value::Integer(date.days())),
+            Self::Ints(list) => {
+                let texts: Vec<String> = list.iter().map(i64::to_string).collect();
+                ToSqlOutput::Owned(Value::Text(format!("[{}]", texts.join(","))))
+            }
+        })
+    }
+}
+
+pub(crate) fn error(error: rusqlite::Error) -> DbError {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DbError::Conflict,
+        Some(ErrorCode::ConstraintViolation) => DbError::Constraint(error.to_string()),
+        Some(ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly) => {
+            DbError::Unavailable(error.to_string())
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Corrupt(error.to_string()),
+        _ => DbError::Engine(error.to_string()),
+    }
+}
