@@ -1,1 +1,61 @@
-//! .
+//! Meters: installed at a service point, seen by a customer only through an occupancy.
+
+use crate::{
+    ids::{MeterId, ServicePointId},
+    named_enum,
+    readings::Dial,
+    time::{Instant, LocalDate},
+    values::{MeterNumber, Quantity},
+};
+
+named_enum! {
+    /// What a meter measures.
+    MeterType {
+        /// Electricity, in kWh.
+        Electric = "electric",
+    }
+}
+
+impl MeterType {
+    /// The unit of its readings.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Electric => "kWh",
+        }
+    }
+}
+
+named_enum! {
+    /// The life of a meter.
+    MeterStatus {
+        /// Installed, without occupant: invisible outside enrolment and staff.
+        Available = "available",
+        /// Installed and in use.
+        Active = "active",
+        /// Removed.
+        Inactive = "inactive",
+    }
+}
+
+/// A meter as one occupancy sees it.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    /// Its id.
+    pub id: MeterId,
+    /// The number on its plate, unique per wires company.
+    pub number: MeterNumber,
+    /// What it measures.
+    pub kind: MeterType,
+    /// Where it is in its life.
+    pub status: MeterStatus,
+    /// The service point at which it is installed.
+    pub service_point: ServicePointId,
+    /// The date of its installation.
+    pub installed_on: LocalDate,
+    /// Dials and multiplier.
+    pub dial: Dial,
+    /// The last reading within the occupancy, with its instant.
+    pub last_reading: Option<(Quantity, Instant)>,
+    /// The instants between which its readings belong to the occupancy: both ends are shared boundaries.
+    pub visible: (Instant, Option<Instant>),
+}

@@ -150,3 +150,16 @@ impl std::fmt::Debug for Identity {
         f.debug_struct("Identity").field("issuer", &self.issuer).field("roles", &self.roles).finish_non_exhaustive()
     }
 }
+
+/// What a route lets whom do: the row of the route table that authorization works from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The operation's name, in the API description and the audit log.
+    pub action: &'static str,
+    /// Who may call it: one of these roles is enough.
+    pub roles: Roles,
+    /// What its answer reveals.
+    pub categories: Categories,
+    /// Whether an inactive customer may still use it (reading: for [`crate::accounts::READABLE_DAYS`]).
+    pub while_inactive: bool,
+}

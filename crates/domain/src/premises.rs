@@ -1,1 +1,94 @@
-//! .
+//! Premises. A premise is one account's occupancy of a place, from move-in to move-out; the place, its
+//! service points and meters belong to no customer and outlive it.
+
+use crate::{
+    accounts::{Status, changed},
+    ids::{AccountId, CustomerId, PremiseId, ServicePointId},
+    meters::Meter,
+    time::{Instant, LocalDate},
+    values::{City, EsiId, Nickname, State, Street, Unit, Zip},
+};
+
+/// Where a premise is, as its customer writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// House number and street.
+    pub street: Street,
+    /// Apartment or suite.
+    pub unit: Option<Unit>,
+    /// City.
+    pub city: City,
+    /// Two letters.
+    pub state: State,
+    /// ZIP code.
+    pub zip: Zip,
+}
+
+/// A service point in force at a premise.
+#[derive(Debug, Clone)]
+pub struct ServicePoint {
+    /// Its id.
+    pub id: ServicePointId,
+    /// The market's id of it.
+    pub esi_id: EsiId,
+    /// The company that owns the wires.
+    pub wires_company: String,
+    /// Where to report an outage.
+    pub outage_phone: Option<String>,
+}
+
+/// A premise with its meters, and its service points where they were read.
+#[derive(Debug, Clone)]
+pub struct Premise {
+    /// Its id.
+    pub id: PremiseId,
+    /// Its owner.
+    pub customer: CustomerId,
+    /// The account that pays for it.
+    pub account: AccountId,
+    /// What the customer calls it.
+    pub nickname: Option<Nickname>,
+    /// Where it is.
+    pub address: Address,
+    /// Whether it is the account's primary premise; one an account is.
+    pub is_primary: bool,
+    /// Where it is in its life.
+    pub status: Status,
+    /// The first date of service.
+    pub service_start: LocalDate,
+    /// The date on which service ended: the first one without service.
+    pub service_end: Option<LocalDate>,
+    /// The occupancy's instants, half open: [start, end).
+    pub occupancy: (Instant, Option<Instant>),
+    /// Counts the changes of the premise's own row.
+    pub version: i64,
+    /// Its service points, by id.
+    pub service_points: Vec<ServicePoint>,
+    /// Its meters, by id.
+    pub meters: Vec<Meter>,
+}
+
+/// What an owner may change of a premise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PremiseEdit {
+    /// What the customer calls it; null for nothing.
+    pub nickname: Option<Nickname>,
+    /// The address; city, state and ZIP are the market's when the premise has an ESI ID.
+    pub address: Address,
+}
+
+impl PremiseEdit {
+    /// The names of the fields in which this differs from what is stored.
+    pub fn changes(&self, current: &Premise) -> Vec<&'static str> {
+        let Self { nickname, address: Address { street, unit, city, state, zip } } = self;
+        let now = &current.address;
+        changed(&[
+            ("nickname", *nickname != current.nickname),
+            ("street", *street != now.street),
+            ("unit", *unit != now.unit),
+            ("city", *city != now.city),
+            ("state", *state != now.state),
+            ("zip", *zip != now.zip),
+        ])
+    }
+}
