@@ -1,0 +1,3 @@
+//! What `serve --demo` brings along; nothing here runs without it.
+
+pub mod oidc;
