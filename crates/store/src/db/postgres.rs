@@ -109,6 +109,23 @@ impl Connection {
         decode(found, sql)
     }
 
+    /// The checksum of an applied migration.
+    pub(crate) async fn applied(&self, version: i64) -> Result<Option<String>, DbError> {
+        let found = "SELECT checksum FROM schema_migration WHERE version = $1";
+        let row = self.client.query_opt(found, &[&version]).await.map_err(error)?;
+        row.map(|row| row.try_get(0).map_err(error)).transpose()
+    }
+
+    /// The newest applied migration.
+    pub(crate) async fn newest(&self) -> Result<Option<i64>, DbError> {
+        let exists = self.client.query_one("SELECT to_regclass('schema_migration') IS NOT NULL", &[]).await;
+        if !exists.and_then(|row| row.try_get(0)).map_err(error)? {
+            return Ok(None);
+        }
+        let newest = self.client.query_one("SELECT max(version) FROM schema_migration", &[]).await;
+        newest.and_then(|row| row.try_get(0)).map_err(error)
+    }
+
     /// Runs statements that take no parameters, for migrations and checks.
     pub(crate) async fn batch(&self, text: &str) -> Result<(), DbError> {
         self.client.batch_execute(text).await.map_err(error)
@@ -136,6 +153,11 @@ impl Postgres {
             return Err(DbError::Unavailable(reason.into()));
         }
         Ok(this)
+    }
+
+    /// How to connect once more.
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     async fn shared(&self) -> Result<Arc<Connection>, DbError> {
@@ -213,7 +235,7 @@ impl PostgresTx {
         match client.batch_execute("COMMIT").await {
             Ok(()) => Ok(()),
             // The server answered: the transaction was rolled back.
-            Err(refused) if refused.as_db_error().is_some() => Err(error(refused)),
+            Err(refused) if refused.as_db_error().is_some_and(|e| !ends_session(e)) => Err(error(refused)),
             Err(_) => Err(DbError::OutcomeUnknown),
         }
     }
@@ -239,6 +261,21 @@ impl Dedicated {
         self.connection.rows(sql, &params).await
     }
 
+    pub(crate) async fn execute(&self, sql: &'static Sql, params: Vec<Param>) -> Result<u64, DbError> {
+        let statement = self.connection.prepare(sql).await?;
+        self.connection.client.execute(&statement, &bind(&params)).await.map_err(error)
+    }
+
+    /// Runs a command without parameters, such as `BEGIN`.
+    pub(crate) async fn batch(&self, text: &str) -> Result<(), DbError> {
+        self.connection.batch(text).await
+    }
+
+    /// The connection, for commands that no prepared statement can be.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// One statement, arrays as parameters: one round trip and one commit for all rows.
     pub(crate) async fn insert_many(&self, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
         let mut columns: Vec<Vec<Param>> = (0..sql.parameters).map(|_| Vec::with_capacity(rows.len())).collect();
@@ -251,10 +288,17 @@ impl Dedicated {
         let bound: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|c| c as &(dyn ToSql + Sync)).collect();
         match self.connection.client.execute(&statement, &bound).await {
             Ok(_) => Ok(()),
-            Err(refused) if refused.as_db_error().is_some() => Err(error(refused)),
+            Err(refused) if refused.as_db_error().is_some_and(|e| !ends_session(e)) => Err(error(refused)),
             Err(_) => Err(DbError::OutcomeUnknown),
         }
     }
+}
+
+/// Whether the server ended the session: then it may have committed just before (a shutdown can come
+/// between the commit and its confirmation).
+fn ends_session(error: &tokio_postgres::error::DbError) -> bool {
+    use tokio_postgres::error::Severity;
+    matches!(error.parsed_severity(), None | Some(Severity::Fatal | Severity::Panic))
 }
 
 fn bind(params: &[Param]) -> Vec<&(dyn ToSql + Sync)> {

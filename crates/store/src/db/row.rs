@@ -34,7 +34,7 @@ impl Row {
 }
 
 /// Reads a row column by column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reader {
     statement: &'static str,
     column: usize,

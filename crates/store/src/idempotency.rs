@@ -1,0 +1,3 @@
+//! Idempotency keys.
+use crate::db::statements;
+statements! { NOTHING = {"SELECT 1"}; }

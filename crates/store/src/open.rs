@@ -1,0 +1,137 @@
+//! Opening a store: connections, keys that belong to the database, the audit log.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crypto::{Keyring, Random};
+use domain::time::{Clock, Instant};
+
+use crate::{
+    DbError, Store, StoreError,
+    audit::{AuditLog, AuditOptions},
+    db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
+    links::Links,
+    migrate, partitions,
+};
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// SQLite files in a directory.
+    Directory(PathBuf),
+    /// A PostgreSQL server, as `postgres://` URL.
+    Server(String),
+}
+
+/// How to open.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Lanes of the audit log.
+    pub audit_lanes: usize,
+    /// The file outside the database to which checkpoints of the audit log go.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Connections for transactions (PostgreSQL).
+    pub pool_size: usize,
+}
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Anything else.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keyring is not the one with which the data was sealed.
+    #[error("the keyring does not belong to this database: its look-up key is another one. Give the keyring with which the database was made")]
+    WrongKeyring,
+}
+
+statements! {
+    INSTALLATION = {"SELECT key_fingerprint, demo_anchor FROM installation"};
+    INSTALL = {"INSERT INTO installation (one, key_fingerprint, created_at) VALUES (1, $1, $2) ON CONFLICT DO NOTHING"};
+    MARK_DEMO = {"UPDATE installation SET demo_anchor = $1 WHERE one = 1"};
+    EMPTY = {"SELECT count(*) FROM customer"};
+}
+
+impl Store {
+    /// Opens a migrated database.
+    ///
+    /// # Errors
+    /// [`OpenError`], as a sentence that says what to do.
+    pub async fn open(
+        location: &Location,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let db = Arc::new(match location {
+            Location::Directory(dir) => Db::Sqlite(Sqlite::open(dir)?),
+            Location::Server(url) => Db::Postgres(Postgres::open(url, options.pool_size).await?),
+        });
+        if let Db::Postgres(server) = &*db {
+            let connection = server.connector().connect().await?;
+            migrate::check_postgres(&connection).await?;
+            partitions::ensure_partitions(&connection, clock.now()).await?;
+        }
+        let fingerprint = keyring.fingerprint();
+        let mut tx = db.begin().await?;
+        tx.execute(&INSTALL, params![fingerprint, clock.now()]).await?;
+        let installed = tx.rows(&INSTALLATION, Vec::new()).await?;
+        tx.commit().await?;
+        let known: Option<Vec<u8>> = installed.into_iter().next().map(|row| row.read().get()).transpose()?;
+        if known.as_deref() != Some(fingerprint.as_slice()) {
+            return Err(OpenError::WrongKeyring);
+        }
+        let audit_options = AuditOptions {
+            lanes: options.audit_lanes,
+            checkpoint_file: options.checkpoint_file,
+            ..AuditOptions::default()
+        };
+        let started = AuditLog::start(
+            Arc::clone(&db),
+            Arc::clone(&keyring),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+            audit_options,
+        );
+        let audit = started.await.map_err(|e| DbError::Unavailable(format!("the audit log did not start: {e}")))?;
+        Ok(Self { db, keyring, clock, random, audit, links: Links::new() })
+    }
+
+    /// Whether the database answers; for readiness.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.db.read(&INSTALLATION, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// The anchor with which a demonstration database was made; `None` in every other database.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn demo_anchor(&self) -> Result<Option<Instant>, StoreError> {
+        let rows = self.db.read(&INSTALLATION, Vec::new()).await?;
+        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let mut row = row.read();
+        row.skip(1);
+        Ok(row.get()?)
+    }
+
+    /// Whether there is no customer yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        let rows = self.db.read(&EMPTY, Vec::new()).await?;
+        let customers: Option<i64> = rows.into_iter().next().map(|row| row.read().get()).transpose()?;
+        Ok(customers == Some(0))
+    }
+}
+
+pub(crate) fn mark_demo() -> &'static crate::db::Sql {
+    &MARK_DEMO
+}

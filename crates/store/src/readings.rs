@@ -1,0 +1,235 @@
+//! Readings of registers, reached only through a meter that an occupancy of the scope's customer sees.
+
+use domain::{
+    ids::{Id, MeterId, ReadingId},
+    input::Named,
+    meters::Meter,
+    policy::Categories,
+    readings::{Quality, Register, RegisterReading},
+    time::Instant,
+    values::Quantity,
+};
+
+use crate::{
+    Guarded, Session, StoreError,
+    db::{Row, params, statements},
+};
+
+/// One revision of one reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Its id.
+    pub id: ReadingId,
+    /// Which register.
+    pub register: Register,
+    /// When it was read.
+    pub read_at: Instant,
+    /// What the dials showed.
+    pub value: Quantity,
+    /// How the value came about.
+    pub quality: Quality,
+    /// 1 for the first value of its instant.
+    pub revision: i64,
+    /// Whether this is the revision in force.
+    pub is_current: bool,
+    /// When a correction made this revision.
+    pub corrected_at: Option<Instant>,
+    /// The reading of the same register in force before it, within the occupancy: what its usage counts from.
+    pub before: Option<RegisterReading>,
+    /// Whether it lowered an estimate.
+    pub lowered_estimate: bool,
+}
+
+impl Reading {
+    /// The part that usage is calculated from.
+    pub fn register_reading(&self) -> RegisterReading {
+        RegisterReading {
+            register: self.register,
+            read_at: self.read_at,
+            value: self.value,
+            quality: self.quality,
+            lowered_estimate: self.lowered_estimate,
+        }
+    }
+}
+
+/// Which page of a meter's readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// From this instant, inclusive.
+    pub from: Instant,
+    /// To this instant, exclusive; the occupancy's end may be included as its shared boundary.
+    pub to: Instant,
+    /// Newest first, or oldest first.
+    pub newest_first: bool,
+    /// Superseded revisions too.
+    pub superseded: bool,
+    /// Only what stands behind this one, in the order of the page: instant and reading id.
+    pub after: Option<(Instant, ReadingId)>,
+    /// How many at most.
+    pub limit: i64,
+}
+
+// A lower estimate's successor is marked by the revision before it: an estimate with a higher value.
+macro_rules! page_of_readings {
+    ($order:literal, $beyond:literal) => {
+        concat!("SELECT r.reading_id, r.register, r.read_at, r.value, r.quality, r.revision, r.is_current, r.corrected_at,
+            EXISTS (SELECT 1 FROM reading e WHERE e.meter_id = r.meter_id AND e.register = r.register
+                AND e.read_at = r.read_at AND e.revision < r.revision AND e.quality = 'estimated' AND e.value > r.value)
+            FROM reading r
+            JOIN meter m ON m.meter_id = r.meter_id
+            WHERE r.meter_id = $2 AND r.read_at >= $3 AND r.read_at <= $4 AND (r.is_current OR $5)
+                AND (r.read_at ", $beyond, " $6 OR (r.read_at = $6 AND r.reading_id ", $beyond, " $7))
+                AND EXISTS (SELECT 1 FROM premise_service_point ps
+                    JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
+                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
+                        AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
+            ORDER BY r.read_at ", $order, ", r.reading_id ", $order, " LIMIT $8")
+    };
+}
+
+statements! {
+    NEWEST_FIRST = { page_of_readings!("DESC", "<") };
+    OLDEST_FIRST = { page_of_readings!("ASC", ">") };
+    BEFORE = {"SELECT r.read_at, r.value, r.quality
+        FROM reading r
+        JOIN meter m ON m.meter_id = r.meter_id
+        WHERE r.meter_id = $2 AND r.register = $3 AND r.read_at < $4 AND r.read_at >= $5 AND r.is_current
+            AND EXISTS (SELECT 1 FROM premise_service_point ps
+                JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
+                WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id AND p.start_at <= r.read_at)
+        ORDER BY r.read_at DESC LIMIT 1"};
+    SERIES = {
+        sqlite "SELECT r.meter_id, r.register, r.read_at, r.value, r.quality,
+            EXISTS (SELECT 1 FROM reading e WHERE e.meter_id = r.meter_id AND e.register = r.register
+                AND e.read_at = r.read_at AND e.revision < r.revision AND e.quality = 'estimated' AND e.value > r.value)
+            FROM reading r
+            JOIN meter m ON m.meter_id = r.meter_id
+            WHERE r.meter_id IN (SELECT value FROM json_each($2)) AND r.is_current
+                AND r.read_at >= coalesce((SELECT max(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
+                    AND b.register = r.register AND b.is_current AND b.read_at <= $3), $3)
+                AND r.read_at <= coalesce((SELECT min(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
+                    AND b.register = r.register AND b.is_current AND b.read_at >= $4), $4)
+                AND EXISTS (SELECT 1 FROM premise_service_point ps
+                    JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
+                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
+                        AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
+            ORDER BY r.meter_id, r.register, r.read_at LIMIT $5",
+        postgres "SELECT r.meter_id, r.register, r.read_at, r.value, r.quality,
+            EXISTS (SELECT 1 FROM reading e WHERE e.meter_id = r.meter_id AND e.register = r.register
+                AND e.read_at = r.read_at AND e.revision < r.revision AND e.quality = 'estimated' AND e.value > r.value)
+            FROM reading r
+            JOIN meter m ON m.meter_id = r.meter_id
+            WHERE r.meter_id = ANY($2) AND r.is_current
+                AND r.read_at >= coalesce((SELECT max(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
+                    AND b.register = r.register AND b.is_current AND b.read_at <= $3), $3)
+                AND r.read_at <= coalesce((SELECT min(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
+                    AND b.register = r.register AND b.is_current AND b.read_at >= $4), $4)
+                AND EXISTS (SELECT 1 FROM premise_service_point ps
+                    JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
+                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
+                        AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
+            ORDER BY r.meter_id, r.register, r.read_at LIMIT $5"
+    };
+}
+
+fn decode(row: Row) -> Result<Reading, StoreError> {
+    let mut row = row.read();
+    Ok(Reading {
+        id: row.id()?,
+        register: row.named()?,
+        read_at: row.get()?,
+        value: row.get()?,
+        quality: row.named()?,
+        revision: row.get()?,
+        is_current: row.get()?,
+        corrected_at: row.get()?,
+        lowered_estimate: row.get()?,
+        before: None,
+    })
+}
+
+/// A page of a meter's readings, each with the reading before it.
+///
+/// The meter comes from [`crate::meters::find`]; the statement checks again that an occupancy of the scope's
+/// customer covers each reading, both ends included.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer or a row is corrupt.
+pub async fn page(session: &mut Session<'_>, meter: &Meter, page: Page) -> Result<Guarded<Vec<Reading>>, StoreError> {
+    let id = meter.id.get();
+    let (start, end) = meter.visible;
+    let from = page.from.max(start);
+    // `to` is exclusive; an end of the occupancy before it is a shared boundary and belongs to the answer.
+    let to = end.map_or(page.to.plus(-1), |end| end.min(page.to.plus(-1)));
+    let edge = if page.newest_first { (Instant::from_micros(LAST), i64::MAX) } else { (Instant::from_micros(FIRST), 0) };
+    let (at, after) = page.after.map_or(edge, |(at, id)| (at, id.get()));
+    let sql = if page.newest_first { &NEWEST_FIRST } else { &OLDEST_FIRST };
+    let rows = session.own(sql, params![id, from, to, page.superseded, at, after, page.limit]).await?;
+    let mut readings = rows.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    link(session, meter, &mut readings, page.newest_first).await?;
+    Ok(Guarded::new(readings, session.customer(), CATEGORIES))
+}
+
+/// The ends of the instants that both engines hold.
+const FIRST: i64 = -62_135_596_800_000_000;
+const LAST: i64 = 253_402_300_799_000_000;
+
+const CATEGORIES: Categories = Categories::METER.and(Categories::USAGE);
+
+/// Gives each reading the one in force before it: mostly its neighbour on the page, else one more look.
+async fn link(session: &mut Session<'_>, meter: &Meter, page: &mut [Reading], newest_first: bool) -> Result<(), StoreError> {
+    for (register, _) in Register::ALL {
+        let mut before: Option<RegisterReading> = None;
+        let mut looked = false;
+        let mut place = |index: usize| if newest_first { page.len() - 1 - index } else { index };
+        let order: Vec<usize> = (0..page.len()).map(&mut place).collect();
+        for index in order {
+            let Some(reading) = page.get(index).filter(|r| r.register == *register).cloned() else { continue };
+            if !looked {
+                let (id, start) = (meter.id.get(), meter.visible.0);
+                let rows = session.own(&BEFORE, params![id, register.name(), reading.read_at, start]).await?;
+                before = rows.into_iter().next().map(|row| earlier(row, *register)).transpose()?;
+                looked = true;
+            }
+            if let Some(reading) = page.get_mut(index) {
+                // Another revision of the same instant is no earlier reading.
+                reading.before = before.filter(|b| b.read_at < reading.read_at);
+            }
+            if reading.is_current {
+                before = Some(reading.register_reading());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn earlier(row: Row, register: Register) -> Result<RegisterReading, StoreError> {
+    let mut row = row.read();
+    let (read_at, value, quality) = (row.get()?, row.get()?, row.named()?);
+    Ok(RegisterReading { register, read_at, value, quality, lowered_estimate: false })
+}
+
+/// Current readings of several meters over a window, each series with one reading before and one after it
+/// where there are such; ordered by meter, register and instant.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer or a row is corrupt.
+pub async fn series(
+    session: &mut Session<'_>,
+    meters: &[MeterId],
+    from: Instant,
+    to: Instant,
+    limit: i64,
+) -> Result<Guarded<Vec<(MeterId, RegisterReading)>>, StoreError> {
+    let ids: Vec<i64> = meters.iter().map(|id| id.get()).collect();
+    let rows = session.own(&SERIES, params![ids, from, to, limit]).await?;
+    let decode = |row: Row| {
+        let mut row = row.read();
+        let meter = row.id()?;
+        let (register, read_at, value, quality) = (row.named()?, row.get()?, row.get()?, row.named()?);
+        Ok((meter, RegisterReading { register, read_at, value, quality, lowered_estimate: row.get()? }))
+    };
+    let series = rows.into_iter().map(decode).collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(Guarded::new(series, session.customer(), CATEGORIES))
+}

@@ -1,0 +1,3 @@
+//! Writing whole customers.
+use crate::db::statements;
+statements! { NOTHING = {"SELECT 1"}; }
