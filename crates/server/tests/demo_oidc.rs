@@ -145,6 +145,17 @@ async fn the_demo_gives_everybody_a_token_that_counts() {
         assert_eq!((identity.subject(), identity.roles()), (&*oidc::subject_of(name), Roles::of(&[role])));
     }
     assert!(demo.failures.lock().unwrap().is_empty());
+
+    // HTTP Basic instead of form fields (RFC 6749, section 2.3.1); never both.
+    for (secret, form, status) in [
+        ("meter", "grant_type=client_credentials", 200),
+        ("wrong", "grant_type=client_credentials", 401),
+        ("meter", "grant_type=client_credentials&client_secret=meter", 400),
+    ] {
+        let request = demo.browser.post(format!("{}/token", demo.issuer)).basic_auth("meter", Some(secret));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        assert_eq!(request.send().await.unwrap().status(), status, "{secret} {form}");
+    }
 }
 
 #[tokio::test]
@@ -200,6 +211,10 @@ async fn the_demo_signs_in_by_code_and_pkce() {
         assert_eq!(demo.redeem(&code, VERIFIER, BACK).await.1["error"], "invalid_grant", "one attempt");
     }
     let code = demo.code().await;
+    let other = [("grant_type", "authorization_code"), ("client_id", "demo"), ("redirect_uri", BACK)];
+    let (_, answer) = demo.token(&[&other[..], &[("code", &code), ("code_verifier", VERIFIER)]].concat()).await;
+    assert_eq!(answer["error"], "invalid_grant", "another client's code");
+    let code = demo.code().await;
     demo.clock.forward(60);
     assert_eq!(demo.redeem(&code, VERIFIER, BACK).await.1["error"], "invalid_grant");
 
@@ -213,6 +228,11 @@ async fn the_demo_signs_in_by_code_and_pkce() {
     let (status, renewed) = refresh(text(&tokens["refresh_token"])).await;
     assert_eq!((status, payload(&renewed["id_token"])["sid"] == id["sid"]), (200, true));
     assert_eq!(refresh(text(&tokens["refresh_token"])).await.1["error"], "invalid_grant");
+    let (_, again) = demo.redeem(&demo.code().await, VERIFIER, BACK).await;
+    let stolen = [("grant_type", "refresh_token"), ("client_id", "demo")];
+    let (_, answer) =
+        demo.token(&[&stolen[..], &[("refresh_token", again["refresh_token"].as_str().unwrap())]].concat()).await;
+    assert_eq!(answer["error"], "invalid_grant", "another client's refresh token");
     let hint = text(&renewed["id_token"]);
     let out =
         demo.post("logout", &[("id_token_hint", &hint), ("post_logout_redirect_uri", "http://localhost:9/bye")]).await;
@@ -258,7 +278,13 @@ async fn the_demo_describes_itself() {
     assert_eq!(discovery["issuer"], json!(demo.issuer));
     let certs = fetch(discovery["jwks_uri"].as_str().unwrap().to_owned()).await;
     assert_eq!((&certs["keys"][0]["kty"], certs["keys"][0].get("d")), (&json!("EC"), None));
-    let form = [("grant_type", "password"), ("client_id", "demo"), ("username", "bob"), ("password", "bob")];
+    let form = [
+        ("grant_type", "password"),
+        ("client_id", "demo"),
+        ("username", "bob"),
+        ("password", "bob"),
+        ("scope", "openid"),
+    ];
     let (_, tokens) = demo.token(&form).await;
     let info = |token: &Value| {
         let request = demo.browser.get(discovery["userinfo_endpoint"].as_str().unwrap());
@@ -267,6 +293,7 @@ async fn the_demo_describes_itself() {
     let bob = info(&tokens["access_token"]).await.unwrap().json::<Value>().await.unwrap();
     assert_eq!(bob["sub"], json!(oidc::subject_of("bob")));
     assert_eq!(info(&tokens["refresh_token"]).await.unwrap().status(), 401);
+    assert_eq!(info(&tokens["id_token"]).await.unwrap().status(), 401);
     demo.clock.forward(900);
     assert_eq!(info(&tokens["access_token"]).await.unwrap().status(), 401);
 }
