@@ -1,5 +1,41 @@
-//! The audit log.
+//! The audit log: who did what to whose data, durable before anything is given out, chained under a key.
+//!
+//! Reads, refusals and failed log-ins go straight to `audit_log` through a [`AuditLog`] lane, by group
+//! commit. A change writes its record into `audit_intake` in its own transaction, and a lane moves it. No
+//! transaction spans the two: on SQLite they are different files, and a commit over attached WAL files is
+//! atomic for each file only.
+//!
+//! The invariant: a record that was acknowledged is in a chain, and stays where it was written, or
+//! [`verify`](crate::audit::Report) says so. The case that would break it is a chain continued after a
+//! commit whose outcome nobody knows; `lane` therefore never does.
 
+mod chain;
+mod checkpoint;
+mod flood;
+pub(crate) mod intake;
+mod lane;
+mod log;
 mod record;
+mod show;
+mod verify;
+pub mod who;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use log::{Appended, AuditError, AuditLog, AuditOptions, AuditStats};
 pub use record::{ActorKind, Outcome, Record};
+pub(crate) use show::show;
+pub use show::{Filter, Shown, ShownWho};
+pub(crate) use verify::verify;
+pub use verify::{Finding, Report, VerifyError};
+
+/// Every statement of the audit log and of the partitions it shares with readings.
+pub(crate) static LISTS: &[&[&crate::db::Sql]] = &[
+    checkpoint::STATEMENTS,
+    intake::STATEMENTS,
+    lane::STATEMENTS,
+    show::STATEMENTS,
+    verify::STATEMENTS,
+    crate::partitions::STATEMENTS,
+];

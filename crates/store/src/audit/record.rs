@@ -65,3 +65,44 @@ pub struct Record {
     /// Issuer, subject and shortened client address, sealed; see [`super::who`].
     pub who: Option<Vec<u8>>,
 }
+
+/// The longest text of a record in bytes; ids and names of operations are far shorter.
+const LONGEST: usize = 512;
+
+impl Record {
+    /// Makes every text fit both engines: PostgreSQL refuses NUL in a text, and one record that cannot be
+    /// written must not take the rest of its batch with it.
+    pub(crate) fn fit(&mut self) {
+        let Self {
+            at: _,
+            actor: _,
+            customer: _,
+            action,
+            outcome: _,
+            status: _,
+            resource,
+            categories: _,
+            request_id,
+            detail,
+            who: _,
+        } = self;
+        if !fits(action) {
+            fit(action.to_mut());
+        }
+        for text in [Some(request_id), resource.as_mut(), detail.as_mut()].into_iter().flatten() {
+            if !fits(text) {
+                fit(text);
+            }
+        }
+    }
+}
+
+fn fits(text: &str) -> bool {
+    text.len() <= LONGEST && !text.as_bytes().contains(&0)
+}
+
+fn fit(text: &mut String) {
+    *text = text.replace('\0', "\u{fffd}");
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or_default());
+}

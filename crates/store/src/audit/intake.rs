@@ -1,0 +1,210 @@
+//! Records of changes: written into `audit_intake` by the change's own transaction, moved to the log by a
+//! lane.
+//!
+//! A change and its record commit together because both stand in the main database. The move is what has
+//! two steps on SQLite, where the log is a file of its own: it copies, commits, then deletes. It looks up
+//! the record ids first, inside the transaction that copies, so that neither a crash between the two steps
+//! nor a second process makes a second copy. On PostgreSQL the move is one transaction which locks the
+//! rows, so that several processes share the work.
+
+use domain::{
+    ids::{CustomerId, Id},
+    input::Named,
+    policy::Categories,
+};
+
+use super::{Record, chain::Head};
+use crate::db::{AuditWriter, Db, DbError, Reader, Row, Tx, params, statements};
+
+/// Records moved in one transaction.
+pub(super) const MOVED_AT_ONCE: usize = 256;
+
+macro_rules! intake_columns {
+    () => {
+        "record_id, at, actor, customer_id, action, outcome, status, resource, categories, request_id, detail, who"
+    };
+}
+pub(super) use intake_columns;
+
+statements! {
+    INSERT = {concat!("INSERT INTO audit_intake (", intake_columns!(), ")
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")};
+    FIRST = {
+        sqlite concat!("SELECT ", intake_columns!(), " FROM audit_intake ORDER BY at, record_id LIMIT $1"),
+        postgres concat!("SELECT ", intake_columns!(), " FROM audit_intake ORDER BY at, record_id LIMIT $1
+            FOR UPDATE SKIP LOCKED")
+    };
+    [audit] KNOWN = {
+        sqlite "SELECT record_id FROM audit_log WHERE record_id IN (SELECT unhex(value) FROM json_each($1))",
+        postgres "SELECT record_id FROM audit_log WHERE record_id = ANY (SELECT decode(value, 'hex')
+            FROM json_array_elements_text(CAST(CAST($1 AS text) AS json)) AS value)"
+    };
+    DELETE = {
+        sqlite "DELETE FROM audit_intake WHERE record_id IN (SELECT unhex(value) FROM json_each($1))",
+        postgres "DELETE FROM audit_intake WHERE record_id = ANY (SELECT decode(value, 'hex')
+            FROM json_array_elements_text(CAST(CAST($1 AS text) AS json)) AS value)"
+    };
+    WAITING = {"SELECT record_id FROM audit_intake WHERE record_id = $1"};
+    [audit] MOVED = {"SELECT record_id FROM audit_log WHERE record_id = $1"};
+}
+
+/// Writes a change's record in the change's own transaction.
+///
+/// # Errors
+/// [`DbError`]; the change must then not commit.
+pub(crate) async fn insert(tx: &mut Tx, record_id: [u8; 16], record: &Record) -> Result<(), DbError> {
+    let mut record = record.clone();
+    record.fit();
+    let Record { at, actor, customer, action, outcome, status, resource, categories, request_id, detail, who } = record;
+    let row = params![
+        record_id,
+        at,
+        actor.name(),
+        customer.map(Id::get),
+        action.into_owned(),
+        outcome.name(),
+        i64::from(status),
+        resource,
+        categories.bits(),
+        request_id,
+        detail,
+        who
+    ];
+    tx.execute_one(&INSERT, row).await
+}
+
+/// Whether a change's record is durable, and so the change is: for commits whose outcome is unknown.
+///
+/// # Errors
+/// [`DbError`] when nobody can say.
+pub(crate) async fn find(db: &Db, record_id: [u8; 16]) -> Result<bool, DbError> {
+    // In this order: a record goes from the intake to the log, never back.
+    Ok(!db.read(&WAITING, params![record_id]).await?.is_empty()
+        || !db.read_audit(&MOVED, params![record_id]).await?.is_empty())
+}
+
+/// Reads a record whose columns come next in the row.
+pub(super) fn read_record(row: &mut Reader) -> Result<Record, DbError> {
+    Ok(Record {
+        at: row.get()?,
+        actor: row.named()?,
+        customer: row.optional_id::<CustomerId>()?,
+        action: row.get::<String>()?.into(),
+        outcome: row.named()?,
+        status: u16::try_from(row.get::<i64>()?).map_err(|_| row.corrupt("is no status"))?,
+        resource: row.get()?,
+        categories: Categories::from_bits(row.get()?),
+        request_id: row.get()?,
+        detail: row.get()?,
+        who: row.get()?,
+    })
+}
+
+fn read(row: Row) -> Result<([u8; 16], Record), DbError> {
+    let mut row = row.read();
+    Ok((row.get()?, read_record(&mut row)?))
+}
+
+fn json<'a>(ids: impl Iterator<Item = &'a [u8; 16]>) -> String {
+    let ids: Vec<String> = ids.map(|id| format!("\"{}\"", hex::encode(id))).collect();
+    format!("[{}]", ids.join(","))
+}
+
+/// What a move did.
+#[derive(Debug)]
+pub(super) struct Moved {
+    /// The lane's head after it.
+    pub(super) head: Head,
+    /// Records taken from the intake; [`MOVED_AT_ONCE`] means that more may wait.
+    pub(super) taken: usize,
+    /// Records appended; fewer when some had been copied before.
+    pub(super) copied: usize,
+}
+
+/// Moves the first records of the intake to the log.
+///
+/// # Errors
+/// [`DbError`]; the lane must then be given up unless the error is [`DbError::Conflict`], which leaves
+/// nothing written.
+pub(super) async fn move_first(
+    db: &Db,
+    writer: &mut AuditWriter,
+    head: Head,
+    key: &crypto::TagKey,
+    append: &'static crate::db::Sql,
+) -> Result<Moved, DbError> {
+    let limit = i64::try_from(MOVED_AT_ONCE).unwrap_or(i64::MAX);
+    let own_file = matches!(writer, AuditWriter::Sqlite(_));
+    // Reading first spares SQLite's write lock when there is nothing to do.
+    let mut waiting = Vec::new();
+    if own_file {
+        // Nothing was begun: the lane goes on, and the next move tries again.
+        waiting = db.read(&FIRST, params![limit]).await.inspect_err(busy).unwrap_or_default();
+    }
+    if own_file && waiting.is_empty() {
+        return Ok(Moved { head, taken: 0, copied: 0 });
+    }
+    writer.begin().await?;
+    let copied = copy(&mut waiting, writer, own_file, limit, head, key, append).await;
+    let (head, ids, copied) = match copied {
+        Ok(copied) => copied,
+        Err(failed) => {
+            writer.rollback().await.map_err(|_| DbError::OutcomeUnknown)?;
+            return Err(failed);
+        }
+    };
+    if !own_file && !ids.is_empty() {
+        writer.execute(&DELETE, params![json(ids.iter())]).await?;
+    }
+    writer.commit().await.map_err(|_| DbError::OutcomeUnknown)?;
+    let moved = Moved { head, taken: ids.len(), copied };
+    if own_file {
+        delete(db, &ids).await;
+    }
+    Ok(moved)
+}
+
+fn busy(failed: &DbError) {
+    tracing::warn!(error = %failed, "the intake of the audit log could not be read yet");
+}
+
+async fn copy(
+    waiting: &mut Vec<Row>,
+    writer: &mut AuditWriter,
+    own_file: bool,
+    limit: i64,
+    mut head: Head,
+    key: &crypto::TagKey,
+    append: &'static crate::db::Sql,
+) -> Result<(Head, Vec<[u8; 16]>, usize), DbError> {
+    if !own_file {
+        *waiting = writer.rows(&FIRST, params![limit]).await?;
+    }
+    let records = waiting.drain(..).map(read).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<[u8; 16]> = records.iter().map(|(id, _)| *id).collect();
+    if ids.is_empty() {
+        return Ok((head, ids, 0));
+    }
+    let known = writer.rows(&KNOWN, params![json(ids.iter())]).await?;
+    let known: Vec<[u8; 16]> = known.into_iter().map(|row| row.read().get()).collect::<Result<_, _>>()?;
+    let mut buffer = Vec::with_capacity(512);
+    let new = records.into_iter().filter(|(id, _)| !known.contains(id));
+    let rows: Vec<_> = new.map(|(id, record)| head.extend(record, Some(id), key, &mut buffer)).collect();
+    let copied = rows.len();
+    if copied > 0 {
+        writer.insert_within(append, rows).await?;
+    }
+    Ok((head, ids, copied))
+}
+
+/// Deletes what the log holds. A failure does no harm: the next move finds the ids in the log.
+async fn delete(db: &Db, ids: &[[u8; 16]]) {
+    let deleted = async {
+        let mut tx = db.begin().await?;
+        tx.execute(&DELETE, params![json(ids.iter())]).await?;
+        tx.commit().await
+    };
+    if let Err(failed) = deleted.await {
+        tracing::warn!(error = %failed, "moved audit records could not be deleted from the intake yet");
+    }
+}

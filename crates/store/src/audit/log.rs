@@ -1,0 +1,346 @@
+//! The log as the rest of the service sees it: append and wait, append later, close.
+
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crypto::{Keyring, Random};
+use domain::{ids::CustomerId, policy::Categories, time::Clock};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    ActorKind, Outcome, Record,
+    chain::Head,
+    checkpoint::Checkpointer,
+    flood::Floods,
+    lane::{COMMIT, Chain, Lane, Waiting, ended},
+};
+use crate::{
+    db::{Db, DbError},
+    partitions,
+};
+
+/// Records that wait at most, for each lane; one more is refused as overload.
+const QUEUE: usize = 4096;
+const FLOOD_CHECK: Duration = Duration::from_secs(5);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Why a record is not in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// It was not durable within two seconds: nothing that it stands for may be given out.
+    #[error("the audit log is not available: {0}")]
+    Unavailable(&'static str),
+}
+
+/// How the log is written.
+#[derive(Debug, Clone)]
+pub struct AuditOptions {
+    /// Lanes of this process, at least one.
+    pub lanes: usize,
+    /// A file outside the database to which each checkpoint is appended as a JSON line.
+    pub checkpoint_file: Option<PathBuf>,
+    /// The time between two checkpoints.
+    pub checkpoint_every: Duration,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { lanes: 1, checkpoint_file: None, checkpoint_every: Duration::from_secs(10) }
+    }
+}
+
+/// Evidence that a record is durable. Only the log makes one.
+#[derive(Debug)]
+pub struct Appended {
+    customer: Option<CustomerId>,
+    categories: Categories,
+}
+
+impl Appended {
+    /// Whose data the record names.
+    pub fn customer(&self) -> Option<CustomerId> {
+        self.customer
+    }
+    /// The categories of data that the record names.
+    pub fn categories(&self) -> Categories {
+        self.categories
+    }
+}
+
+/// Figures for metrics, counted since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditStats {
+    /// Records written.
+    pub records: u64,
+    /// Commits of batches.
+    pub commits: u64,
+    /// Chains given up because the outcome of a commit was unknown.
+    pub lanes_lost: u64,
+    /// Records for which nobody waited and which could not be written singly; the log says how many.
+    pub lost: u64,
+    /// Records in the queues now.
+    pub waiting: u64,
+    /// Checkpoints made.
+    pub checkpoints: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) records: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) lanes_lost: AtomicU64,
+    pub(super) checkpoints: AtomicU64,
+    lost: AtomicU64,
+    /// Lost records that no record of the log speaks of yet.
+    unreported: AtomicU64,
+}
+
+/// What lanes, checkpoints and the handle share.
+pub(super) struct Shared {
+    pub(super) db: Arc<Db>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+    pub(super) options: AuditOptions,
+    pub(super) stats: Counters,
+    pub(super) intake: Notify,
+    /// The committed heads of the open chains; `None` while a lane has no chain.
+    pub(super) heads: Vec<Mutex<Option<Head>>>,
+    /// Heads of chains that ended and are not in a checkpoint yet.
+    pub(super) finished: Mutex<Vec<Head>>,
+    floods: Floods,
+}
+
+impl Shared {
+    /// Notes how far a lane has committed.
+    pub(super) fn publish(&self, index: usize, head: Option<Head>) {
+        if let Some(slot) = self.heads.get(index) {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        }
+    }
+
+    fn is_open(&self, index: usize) -> bool {
+        self.heads.get(index).is_some_and(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).is_some())
+    }
+
+    /// Counts records that nobody waited for and that could not be written.
+    pub(super) fn lost(&self, records: u64) {
+        self.stats.lost.fetch_add(records, Ordering::Relaxed);
+        self.stats.unreported.fetch_add(records, Ordering::Relaxed);
+    }
+}
+
+/// The audit log, open for writing.
+pub struct AuditLog {
+    shared: Arc<Shared>,
+    queues: Vec<mpsc::Sender<Waiting>>,
+    turn: AtomicUsize,
+    end: watch::Sender<bool>,
+    lanes: Mutex<Vec<JoinHandle<()>>>,
+    upkeep: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuditLog").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl AuditLog {
+    /// Opens the lanes and starts their tasks, and the one that makes checkpoints.
+    ///
+    /// # Errors
+    /// [`DbError`] when a lane cannot be opened.
+    pub(crate) async fn start(
+        db: Arc<Db>,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        options: AuditOptions,
+    ) -> Result<Self, DbError> {
+        let lanes = options.lanes.max(1);
+        let shared = Arc::new(Shared {
+            db,
+            keyring,
+            clock,
+            random,
+            options,
+            stats: Counters::default(),
+            intake: Notify::new(),
+            heads: (0..lanes).map(|_| Mutex::new(None)).collect(),
+            finished: Mutex::default(),
+            floods: Floods::default(),
+        });
+        let (end, ended) = watch::channel(false);
+        let (mut queues, mut tasks) = (Vec::new(), Vec::new());
+        for index in 0..lanes {
+            let first = Chain::open(&shared).await?;
+            // Here, not in its task: it may be chosen before the task first runs.
+            shared.publish(index, Some(first.head));
+            let (queue, waiting) = mpsc::channel(QUEUE);
+            let lane = Lane { shared: Arc::clone(&shared), index, queue: waiting, end: ended.clone() };
+            tasks.push(tokio::spawn(lane.run(first)));
+            queues.push(queue);
+        }
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&shared), queues.clone(), ended));
+        Ok(Self {
+            shared,
+            queues,
+            turn: AtomicUsize::new(0),
+            end,
+            lanes: Mutex::new(tasks),
+            upkeep: Mutex::new(Some(upkeep)),
+        })
+    }
+
+    /// The queue whose turn it is, of a lane that is open when there is one.
+    fn queue(&self) -> Option<&mpsc::Sender<Waiting>> {
+        if let [only] = self.queues.as_slice() {
+            return Some(only);
+        }
+        let (turn, lanes) = (self.turn.fetch_add(1, Ordering::Relaxed), self.queues.len());
+        let order = || (0..lanes).map(|step| turn.wrapping_add(step) % lanes);
+        let chosen = order().find(|index| self.shared.is_open(*index)).or_else(|| order().next())?;
+        self.queues.get(chosen)
+    }
+
+    /// Appends a record; it is durable on return.
+    ///
+    /// # Errors
+    /// [`AuditError::Unavailable`] when it is not within two seconds, or too many records wait. The record
+    /// may still appear in the log then: it tells of an attempt.
+    pub async fn append(&self, record: Record) -> Result<Appended, AuditError> {
+        let appended = Appended { customer: record.customer, categories: record.categories };
+        let (done, durable) = oneshot::channel();
+        let queue = self.queue().ok_or(AuditError::Unavailable("it has no lane"))?;
+        let waiting = Waiting { record, done: Some(done) };
+        queue.try_send(waiting).map_err(|_| AuditError::Unavailable("too many records wait, or it is closed"))?;
+        match timeout(COMMIT, durable).await {
+            Ok(Ok(())) => Ok(appended),
+            Ok(Err(_)) => Err(AuditError::Unavailable("the record was not committed")),
+            Err(_) => Err(AuditError::Unavailable("the record was not committed in time")),
+        }
+    }
+
+    /// Appends the record of a failed authentication without waiting for it. More than ten a minute from
+    /// one network become one counting record; `address` is the client's.
+    pub fn append_later(&self, record: Record, address: Option<IpAddr>) {
+        for record in self.shared.floods.admit(record, address).into_iter().flatten() {
+            let sent = self.queue().map(|queue| queue.try_send(Waiting { record, done: None }));
+            if !matches!(sent, Some(Ok(()))) {
+                self.shared.lost(1);
+            }
+        }
+    }
+
+    /// Says that a change has left a record in the intake.
+    pub fn notify_intake(&self) {
+        self.shared.intake.notify_one();
+    }
+
+    /// Makes a checkpoint now, when there is something new: its number.
+    ///
+    /// # Errors
+    /// [`DbError`] when it could not be written.
+    pub async fn checkpoint(&self) -> Result<Option<i64>, DbError> {
+        Checkpointer::new(Arc::clone(&self.shared)).checkpoint().await
+    }
+
+    /// Writes what waits, signs the last heads and ends. Appending fails from now on.
+    pub async fn close(&self) {
+        let now = None;
+        for record in self.shared.floods.passed(now) {
+            if let Some(queue) = self.queue() {
+                drop(queue.send(Waiting { record, done: None }).await);
+            }
+        }
+        self.end.send_replace(true);
+        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        let upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for task in lanes.into_iter().chain(upkeep) {
+            if let Err(failed) = task.await {
+                tracing::error!(error = %failed, "a task of the audit log failed");
+            }
+        }
+        if let Err(failed) = self.checkpoint().await {
+            tracing::warn!(error = %failed, "the last checkpoint of the audit log could not be written");
+        }
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> AuditStats {
+        let Counters { records, commits, lanes_lost, checkpoints, lost, unreported: _ } = &self.shared.stats;
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let waiting = self.queues.iter().map(|queue| queue.max_capacity() - queue.capacity()).sum::<usize>();
+        AuditStats {
+            records: of(records),
+            commits: of(commits),
+            lanes_lost: of(lanes_lost),
+            lost: of(lost),
+            waiting: waiting as u64,
+            checkpoints: of(checkpoints),
+        }
+    }
+}
+
+/// Checkpoints, the counts of floods, and next months' partitions.
+async fn upkeep(shared: Arc<Shared>, queues: Vec<mpsc::Sender<Waiting>>, mut end: watch::Receiver<bool>) {
+    let mut checkpointer = Checkpointer::new(Arc::clone(&shared));
+    let ticks = |every| {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
+        ticks
+    };
+    let (mut signing, mut counting, mut days) =
+        (ticks(shared.options.checkpoint_every), ticks(FLOOD_CHECK), ticks(DAY));
+    loop {
+        tokio::select! {
+            _ = signing.tick() => {
+                if let Err(failed) = checkpointer.checkpoint().await {
+                    tracing::warn!(error = %failed, "no checkpoint of the audit log could be written");
+                    checkpointer = Checkpointer::new(Arc::clone(&shared));
+                }
+            }
+            _ = counting.tick() => {
+                let counted = shared.floods.passed(Some(shared.clock.now()));
+                for record in counted.into_iter().chain(lost_record(&shared)) {
+                    if queues.iter().all(|queue| queue.try_send(Waiting { record: record.clone(), done: None }).is_err()) {
+                        shared.lost(1);
+                    }
+                }
+            }
+            _ = days.tick() => partitions::daily(&shared.db, shared.clock.now()).await,
+            () = ended(&mut end) => return,
+        }
+    }
+}
+
+/// The record that says how many records were lost, when some were.
+fn lost_record(shared: &Shared) -> Option<Record> {
+    let lost = shared.stats.unreported.swap(0, Ordering::Relaxed);
+    (lost > 0).then(|| Record {
+        at: shared.clock.now(),
+        actor: ActorKind::System,
+        customer: None,
+        action: "audit.lost".into(),
+        outcome: Outcome::Unauthenticated,
+        status: 0,
+        resource: None,
+        categories: Categories::NONE,
+        request_id: String::new(),
+        detail: Some(format!("count={lost}")),
+        who: None,
+    })
+}

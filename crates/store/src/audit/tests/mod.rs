@@ -1,0 +1,26 @@
+//! The audit log on both engines: chains, tampering, the move from the intake, lost connections, floods.
+
+mod support;
+mod tampering;
+mod writing;
+
+use domain::{ids::CustomerId, ids::Id, policy::Categories, time::Instant};
+
+use super::{ActorKind, Outcome, Record};
+
+/// A record like any other.
+pub(crate) fn record(n: i64) -> Record {
+    Record {
+        at: Instant::from_micros(1_736_964_000_000_000 + n),
+        actor: ActorKind::Customer,
+        customer: CustomerId::new(1),
+        action: "getAccount".into(),
+        outcome: Outcome::Read,
+        status: 200,
+        resource: Some(format!("account/{n}")),
+        categories: Categories::ACCOUNT,
+        request_id: format!("request-{n}"),
+        detail: None,
+        who: Some(vec![1, 2, 3]),
+    }
+}

@@ -1,0 +1,400 @@
+//! Verification of the whole log: chains, checkpoints inside the database and outside it.
+//!
+//! The order makes it safe beside a running service: first the checkpoints outside, then those inside, then
+//! the records; each of them can only have grown meanwhile. It holds one page of rows, and one head for
+//! each lane: a right chain up to the highest signed head agrees with every lower one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::BufRead,
+};
+
+use crypto::Keyring;
+
+use super::{
+    chain::{LogRow, log_columns},
+    checkpoint::{Body, Checkpoint},
+};
+use crate::db::{Db, DbError, params, statements};
+
+const PAGE: i64 = 1000;
+/// Findings that a report lists; more are counted.
+const LISTED: usize = 10_000;
+/// Lines of a checkpoint file that are compared with the database at once.
+const LINES: usize = 500;
+
+statements! {
+    [audit] RECORDS = {concat!("SELECT ", log_columns!(), " FROM audit_log WHERE (lane, number) > ($1, $2)
+        ORDER BY lane, number LIMIT $3")};
+    // PostgreSQL's key includes the instant: a page may end between two rows of one number.
+    [audit] SAME_NUMBER = {"SELECT count(*) FROM audit_log WHERE lane = $1 AND number = $2"};
+    [audit] CHECKPOINTS = {"SELECT number, at, body, key_id, mac FROM audit_checkpoint WHERE number > $1
+        ORDER BY number LIMIT $2"};
+    [audit] CHECKPOINTS_BY_NUMBER = {
+        sqlite "SELECT number, mac FROM audit_checkpoint WHERE number IN (SELECT value FROM json_each($1))",
+        postgres "SELECT number, mac FROM audit_checkpoint WHERE number = ANY ($1)"
+    };
+    [audit] LANES = {"SELECT lane FROM audit_lane"};
+    PENDING = {"SELECT count(*) FROM audit_intake"};
+}
+
+/// What is wrong with the log.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[serde(tag = "finding", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Finding {
+    /// A record's MAC is wrong: a column was changed, or it does not stand where it was written.
+    #[error("lane {lane}, record {number}: changed, exchanged or inserted")]
+    Altered {
+        /// The lane.
+        lane: i64,
+        /// The number within the lane.
+        number: i64,
+    },
+    /// Records are missing within a lane.
+    #[error("lane {lane}: records {from} to {to} are missing")]
+    Gap {
+        /// The lane.
+        lane: i64,
+        /// The first missing number.
+        from: i64,
+        /// The last missing number.
+        to: i64,
+    },
+    /// Two records have one number.
+    #[error("lane {lane}: record {number} is there more than once")]
+    Repeated {
+        /// The lane.
+        lane: i64,
+        /// The number.
+        number: i64,
+    },
+    /// A record is not the one that a checkpoint signed.
+    #[error("lane {lane}, record {number}: not the record that checkpoint {checkpoint} signed")]
+    NotAsSigned {
+        /// The lane.
+        lane: i64,
+        /// The number.
+        number: i64,
+        /// The checkpoint.
+        checkpoint: i64,
+    },
+    /// The end of a lane is missing.
+    #[error("lane {lane} ends with record {last}, but checkpoint {checkpoint} signed it up to {signed}")]
+    CutTail {
+        /// The lane.
+        lane: i64,
+        /// The last number that is there.
+        last: i64,
+        /// The number that was signed.
+        signed: i64,
+        /// The checkpoint.
+        checkpoint: i64,
+    },
+    /// A whole lane is missing.
+    #[error("lane {lane} is missing; checkpoint {checkpoint} signed it up to {signed}")]
+    LostLane {
+        /// The lane.
+        lane: i64,
+        /// The number that was signed.
+        signed: i64,
+        /// The checkpoint.
+        checkpoint: i64,
+    },
+    /// A lane has records, but nothing says that it was opened.
+    #[error("lane {lane} has records but was never opened")]
+    UnlistedLane {
+        /// The lane.
+        lane: i64,
+    },
+    /// A record or checkpoint names a key that the keyring does not have.
+    #[error("audit key {key} is not in the keyring; first needed for {place}")]
+    UnknownKey {
+        /// The key's id.
+        key: i64,
+        /// Where it was met first.
+        place: String,
+    },
+    /// A checkpoint in the database was changed.
+    #[error("checkpoint {number}: changed")]
+    CheckpointAltered {
+        /// Its number.
+        number: i64,
+    },
+    /// Checkpoints in the database are missing.
+    #[error("checkpoints {from} to {to} are missing")]
+    CheckpointGap {
+        /// The first missing number.
+        from: i64,
+        /// The last missing number.
+        to: i64,
+    },
+    /// A checkpoint stands outside the database, but not, or another one, inside.
+    #[error("checkpoint {number} outside the database is not the one inside, or there is none")]
+    CheckpointNotInside {
+        /// Its number.
+        number: i64,
+    },
+    /// A line outside the database is no checkpoint that this keyring signed.
+    #[error("line {line} of the checkpoint file is not a checkpoint of this keyring")]
+    CheckpointLine {
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// What a verification saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Records in the log.
+    pub records: u64,
+    /// Lanes with records.
+    pub lanes: u64,
+    /// Checkpoints in the database.
+    pub checkpoints: u64,
+    /// Checkpoints read outside the database.
+    pub outside: u64,
+    /// Records of changes that still wait in the intake, outside the chains.
+    pub pending: u64,
+    /// What is wrong, in the order of the log.
+    pub findings: Vec<Finding>,
+    /// Findings beyond those listed.
+    pub unlisted: u64,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn find(&mut self, finding: Finding) {
+        if self.findings.len() < LISTED {
+            self.findings.push(finding);
+        } else {
+            self.unlisted += 1;
+        }
+    }
+}
+
+/// Why a verification could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The checkpoint file.
+    #[error("the checkpoint file cannot be read: {0}")]
+    Lines(#[from] std::io::Error),
+}
+
+/// The highest signed head of a lane.
+struct Signed {
+    number: i64,
+    mac: String,
+    checkpoint: i64,
+}
+
+struct Verifier<'a> {
+    db: &'a Db,
+    keyring: &'a Keyring,
+    report: Report,
+    signed: BTreeMap<i64, Signed>,
+    unknown_keys: BTreeSet<i64>,
+}
+
+/// Verifies the whole log. `lines` are the checkpoints that were kept outside the database, one JSON text
+/// a line: with them, what was cut off together with the checkpoints inside is found too.
+///
+/// # Errors
+/// [`VerifyError`] when something could not be read; what is wrong with the log is in the report.
+pub(crate) async fn verify(
+    db: &Db,
+    keyring: &Keyring,
+    lines: Option<Box<dyn BufRead + Send>>,
+) -> Result<Report, VerifyError> {
+    let report = Report::default();
+    let mut this = Verifier { db, keyring, report, signed: BTreeMap::new(), unknown_keys: BTreeSet::new() };
+    if let Some(lines) = lines {
+        this.outside(lines).await?;
+    }
+    this.inside().await?;
+    this.records().await?;
+    let pending = db.read(&PENDING, Vec::new()).await?.into_iter().next();
+    let pending: Option<i64> = pending.map(|row| row.read().get()).transpose()?;
+    this.report.pending = pending.unwrap_or_default().unsigned_abs();
+    Ok(this.report)
+}
+
+impl<'a> Verifier<'a> {
+    fn key(&mut self, id: i64, place: impl FnOnce() -> String) -> Option<&'a crypto::TagKey> {
+        let key = u32::try_from(id).ok().and_then(|id| self.keyring.audit_of(id));
+        if key.is_none() && self.unknown_keys.insert(id) {
+            self.report.find(Finding::UnknownKey { key: id, place: place() });
+        }
+        key
+    }
+
+    /// Remembers the heads that a checkpoint signs.
+    fn sign(&mut self, checkpoint: i64, body: Body) {
+        for head in body.lanes {
+            let known = self.signed.get(&head.lane).is_some_and(|known| known.number >= head.number);
+            if !known {
+                self.signed.insert(head.lane, Signed { number: head.number, mac: head.mac, checkpoint });
+            }
+        }
+    }
+
+    async fn outside(&mut self, lines: Box<dyn BufRead + Send>) -> Result<(), VerifyError> {
+        let mut compared: BTreeMap<i64, String> = BTreeMap::new();
+        for (index, line) in lines.lines().enumerate() {
+            let line = line?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            self.report.outside += 1;
+            let checkpoint = serde_json::from_str::<Checkpoint>(&line).ok();
+            let key = checkpoint.as_ref().and_then(|c| self.key(c.key, || format!("line {}", index + 1)));
+            let body = checkpoint.as_ref().zip(key).and_then(|(c, key)| c.verified(key));
+            let (Some(checkpoint), Some(body)) = (checkpoint, body) else {
+                self.report.find(Finding::CheckpointLine { line: index + 1 });
+                continue;
+            };
+            self.sign(checkpoint.number, body);
+            compared.insert(checkpoint.number, checkpoint.mac);
+            if compared.len() >= LINES {
+                self.compare(std::mem::take(&mut compared)).await?;
+            }
+        }
+        self.compare(compared).await
+    }
+
+    /// Every checkpoint outside must stand inside.
+    async fn compare(&mut self, outside: BTreeMap<i64, String>) -> Result<(), VerifyError> {
+        let numbers: Vec<i64> = outside.keys().copied().collect();
+        let mut inside = BTreeMap::new();
+        for row in self.db.read_audit(&CHECKPOINTS_BY_NUMBER, params![numbers]).await? {
+            let mut row = row.read();
+            inside.insert(row.get::<i64>()?, hex::encode(row.get::<Vec<u8>>()?));
+        }
+        for (number, mac) in outside {
+            if inside.get(&number) != Some(&mac) {
+                self.report.find(Finding::CheckpointNotInside { number });
+            }
+        }
+        Ok(())
+    }
+
+    async fn inside(&mut self) -> Result<(), VerifyError> {
+        let (mut last, mut previous) = (0, String::new());
+        loop {
+            let page = self.db.read_audit(&CHECKPOINTS, params![last, PAGE]).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for row in page {
+                let checkpoint = Checkpoint::read(row)?;
+                let number = checkpoint.number;
+                self.report.checkpoints += 1;
+                let follows = number == last + 1;
+                if !follows {
+                    self.report.find(Finding::CheckpointGap { from: last + 1, to: number - 1 });
+                }
+                if let Some(key) = self.key(checkpoint.key, || format!("checkpoint {number}")) {
+                    match checkpoint.verified(key) {
+                        Some(body) if !follows || body.previous == previous => self.sign(number, body),
+                        _ => self.report.find(Finding::CheckpointAltered { number }),
+                    }
+                }
+                (last, previous) = (number, checkpoint.mac);
+            }
+        }
+    }
+
+    async fn records(&mut self) -> Result<(), VerifyError> {
+        let mut seen = BTreeSet::new();
+        let mut walk = Walk { lane: i64::MIN, number: 0, mac: Vec::new() };
+        let mut buffer = Vec::with_capacity(512);
+        loop {
+            let page = self.db.read_audit(&RECORDS, params![walk.lane, walk.number, PAGE]).await?;
+            let full = i64::try_from(page.len()).unwrap_or(i64::MAX) >= PAGE;
+            for row in page {
+                let row = LogRow::read(row)?;
+                self.report.records += 1;
+                if row.lane != walk.lane {
+                    self.end_lane(&walk);
+                    seen.insert(row.lane);
+                    walk = Walk { lane: row.lane, number: 0, mac: vec![0; crypto::TAG_LENGTH] };
+                }
+                self.step(&mut walk, row, &mut buffer);
+            }
+            if !full {
+                break;
+            }
+            let same = self.db.read_audit(&SAME_NUMBER, params![walk.lane, walk.number]).await?;
+            let same: Option<i64> = same.into_iter().next().map(|row| row.read().get()).transpose()?;
+            if same.unwrap_or_default() > 1 {
+                self.report.find(Finding::Repeated { lane: walk.lane, number: walk.number });
+            }
+        }
+        self.end_lane(&walk);
+        self.report.lanes = seen.len() as u64;
+        for (lane, signed) in &self.signed {
+            if !seen.contains(lane) {
+                let Signed { number, mac: _, checkpoint } = *signed;
+                self.report.find(Finding::LostLane { lane: *lane, signed: number, checkpoint });
+            }
+        }
+        let mut opened = BTreeSet::new();
+        for row in self.db.read_audit(&LANES, Vec::new()).await? {
+            opened.insert(row.read().get::<i64>()?);
+        }
+        for lane in seen.difference(&opened) {
+            self.report.find(Finding::UnlistedLane { lane: *lane });
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, walk: &mut Walk, row: LogRow, buffer: &mut Vec<u8>) {
+        let (lane, number) = (row.lane, row.number);
+        if number == walk.number {
+            self.report.find(Finding::Repeated { lane, number });
+            return;
+        }
+        let follows = number == walk.number + 1;
+        if !follows {
+            self.report.find(Finding::Gap { lane, from: walk.number + 1, to: number - 1 });
+        }
+        // After a gap the MAC before is not known: the record itself cannot be judged.
+        if let Some(key) = self.key(row.key_id, || format!("lane {lane}, record {number}")).filter(|_| follows)
+            && row.right_mac(key, &walk.mac, buffer).as_slice() != row.mac
+        {
+            self.report.find(Finding::Altered { lane, number });
+        }
+        if let Some(signed) = self.signed.get(&lane)
+            && signed.number == number
+            && signed.mac != hex::encode(&row.mac)
+        {
+            let checkpoint = signed.checkpoint;
+            self.report.find(Finding::NotAsSigned { lane, number, checkpoint });
+        }
+        walk.number = number;
+        walk.mac = row.mac;
+    }
+
+    fn end_lane(&mut self, walk: &Walk) {
+        if let Some(signed) = self.signed.get(&walk.lane)
+            && signed.number > walk.number
+        {
+            let (lane, last, signed, checkpoint) = (walk.lane, walk.number, signed.number, signed.checkpoint);
+            self.report.find(Finding::CutTail { lane, last, signed, checkpoint });
+        }
+    }
+}
+
+/// Where the walk through the log stands.
+struct Walk {
+    lane: i64,
+    number: i64,
+    mac: Vec<u8>,
+}

@@ -1,0 +1,92 @@
+//! Monthly partitions of `audit_log` and `reading` on PostgreSQL.
+//!
+//! They are made ahead, at start and daily. Should nobody have made one in time, its rows are in the
+//! DEFAULT partition: nothing is refused, but the month cannot get a partition of its own any more, and
+//! retention cannot drop it as one. That is reported, not an error.
+
+use domain::time::{HOUR, Instant, LocalDate};
+
+use crate::db::{Db, DbError, postgres::Connection, statements};
+
+/// Tables by month, and the column that says the month.
+const TABLES: [&str; 2] = ["audit_log", "reading"];
+/// Months made ahead of the present one.
+const AHEAD: i32 = 3;
+const DAY: i64 = 24 * HOUR;
+
+statements! {
+    PARTITIONS = {
+        sqlite "SELECT name FROM sqlite_schema WHERE type = 'none'",
+        postgres "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent IN (to_regclass('audit_log'), to_regclass('reading'))"
+    };
+}
+
+/// What there is and what there is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Partitions {
+    /// Partitions that were made.
+    pub made: Vec<String>,
+    /// Months that have none and cannot get one, with the reason: their rows are in the DEFAULT partition,
+    /// or the role may not make tables.
+    pub missing: Vec<(String, String)>,
+}
+
+/// Makes this month's and the next three months' partitions where they are missing.
+///
+/// # Errors
+/// [`DbError`] when the database does not answer. A single month that cannot be made is in the result.
+pub(crate) async fn ensure_partitions(connection: &Connection, now: Instant) -> Result<Partitions, DbError> {
+    let mut known = Vec::new();
+    for row in connection.rows(&PARTITIONS, &[]).await? {
+        known.push(row.read().get::<String>()?);
+    }
+    let Some(today) = LocalDate::from_days(now.micros().div_euclid(DAY)) else {
+        return Err(DbError::Engine("the clock is beyond the calendar".into()));
+    };
+    let mut result = Partitions::default();
+    for table in TABLES {
+        for ahead in 0..=AHEAD {
+            let (from, to) = (today.month_start(ahead), today.month_start(ahead + 1));
+            let name = format!("{table}_{}", from.to_string().get(..7).unwrap_or_default().replace('-', "_"));
+            if known.contains(&name) {
+                continue;
+            }
+            // Not CREATE .. PARTITION OF, which locks out every reader of the table. A transaction, so that a
+            // refused ATTACH leaves no stray table.
+            let make = format!(
+                "BEGIN; CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+                 ALTER TABLE {table} ATTACH PARTITION {name}
+                 FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00'); COMMIT"
+            );
+            match connection.batch(&make).await {
+                Ok(()) => result.made.push(name),
+                Err(refused) => {
+                    connection.batch("ROLLBACK").await?;
+                    tracing::warn!(partition = name, error = %refused, "a month has no partition of its own");
+                    result.missing.push((name, refused.to_string()));
+                }
+            }
+        }
+    }
+    // Another process may have made some at the same time: then they are there, and nothing is missing.
+    if !result.missing.is_empty() {
+        for row in connection.rows(&PARTITIONS, &[]).await? {
+            let name = row.read().get::<String>()?;
+            result.missing.retain(|(missing, _)| *missing != name);
+        }
+    }
+    Ok(result)
+}
+
+/// The daily call. A failure is only noted: the partitions reach three months ahead.
+pub(crate) async fn daily(db: &Db, now: Instant) {
+    let Db::Postgres(server) = db else { return };
+    let made = async {
+        let connection = server.connector().connect().await?;
+        ensure_partitions(&connection, now).await
+    };
+    if let Err(failed) = made.await {
+        tracing::warn!(error = %failed, "partitions could not be looked after");
+    }
+}
