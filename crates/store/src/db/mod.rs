@@ -10,7 +10,7 @@ mod row;
 pub(crate) mod sqlite;
 mod statement;
 
-pub(crate) use param::{IntoParam, Param, id, named, params};
+pub(crate) use param::{IntoParam, Param, params};
 pub(crate) use row::{Cell, Reader, Row};
 pub(crate) use statement::{Sql, statements};
 
@@ -137,6 +137,17 @@ impl Tx {
         match self.execute(sql, params).await? {
             1 => Ok(()),
             touched => Err(DbError::Corrupt(format!("{} touched {touched} rows instead of one", sql.name))),
+        }
+    }
+
+    /// Inserts many rows. On PostgreSQL the statement's parameters are arrays, one for each column; on SQLite
+    /// it runs once a row.
+    pub(crate) async fn insert_many(&mut self, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
+        rows.iter().try_for_each(|row| sql.check(row))?;
+        match self {
+            _ if rows.is_empty() => Ok(()),
+            Self::Sqlite(tx) => tx.insert_many(sql, rows).await,
+            Self::Postgres(tx) => tx.insert_many(sql, rows).await,
         }
     }
 

@@ -230,6 +230,14 @@ impl PostgresTx {
         client.execute(&statement, &bind(&params)).await.map_err(error)
     }
 
+    pub(crate) async fn insert_many(&mut self, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql.postgres).await.map_err(error)?;
+        let columns = columns_of(sql, rows);
+        let bound: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|c| c as &(dyn ToSql + Sync)).collect();
+        client.execute(&statement, &bound).await.map(drop).map_err(error)
+    }
+
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
         let client = self.client.take().ok_or_else(|| DbError::Engine("the transaction has ended".into()))?;
         match client.batch_execute("COMMIT").await {
@@ -271,19 +279,9 @@ impl Dedicated {
         self.connection.batch(text).await
     }
 
-    /// The connection, for commands that no prepared statement can be.
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// One statement, arrays as parameters: one round trip and one commit for all rows.
     pub(crate) async fn insert_many(&self, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
-        let mut columns: Vec<Vec<Param>> = (0..sql.parameters).map(|_| Vec::with_capacity(rows.len())).collect();
-        for row in rows {
-            for (column, value) in columns.iter_mut().zip(row) {
-                column.push(value);
-            }
-        }
+        let columns = columns_of(sql, rows);
         let statement = self.connection.prepare(sql).await?;
         let bound: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|c| c as &(dyn ToSql + Sync)).collect();
         match self.connection.client.execute(&statement, &bound).await {
@@ -299,6 +297,17 @@ impl Dedicated {
 fn ends_session(error: &tokio_postgres::error::DbError) -> bool {
     use tokio_postgres::error::Severity;
     matches!(error.parsed_severity(), None | Some(Severity::Fatal | Severity::Panic))
+}
+
+/// Rows as one array a column.
+fn columns_of(sql: &Sql, rows: Vec<Vec<Param>>) -> Vec<Vec<Param>> {
+    let mut columns: Vec<Vec<Param>> = (0..sql.parameters).map(|_| Vec::with_capacity(rows.len())).collect();
+    for row in rows {
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    columns
 }
 
 fn bind(params: &[Param]) -> Vec<&(dyn ToSql + Sync)> {

@@ -127,6 +127,10 @@ impl SqliteTx {
         self.writer()?.run(move |c| execute(c, sql, &params)).await?
     }
 
+    pub(crate) async fn insert_many(&mut self, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
+        self.writer()?.run(move |c| rows.iter().try_for_each(|row| execute(c, sql, row).map(drop))).await?
+    }
+
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
         let committed = self.writer()?.run(|c| c.execute_batch("COMMIT").map_err(error)).await;
         match committed {
@@ -188,7 +192,8 @@ pub(crate) fn connect(file: &Path, read_only: bool) -> Result<Connection, DbErro
 pub(crate) fn rows(connection: &Connection, sql: &'static Sql, params: &[Param]) -> Result<Vec<Row>, DbError> {
     let mut statement = connection.prepare_cached(sql.sqlite).map_err(error)?;
     let columns = statement.column_count();
-    let mut found = statement.query(rusqlite::params_from_iter(params)).map_err(error)?;
+    bind(&mut statement, params, sql)?;
+    let mut found = statement.raw_query();
     let mut rows = Vec::new();
     while let Some(row) = found.next().map_err(error)? {
         let cells = (0..columns).map(|i| row.get_ref(i).map_err(error).and_then(|value| cell(value, sql)));
@@ -199,7 +204,23 @@ pub(crate) fn rows(connection: &Connection, sql: &'static Sql, params: &[Param])
 
 pub(crate) fn execute(connection: &Connection, sql: &'static Sql, params: &[Param]) -> Result<u64, DbError> {
     let mut statement = connection.prepare_cached(sql.sqlite).map_err(error)?;
-    statement.execute(rusqlite::params_from_iter(params)).map(|touched| touched as u64).map_err(error)
+    bind(&mut statement, params, sql)?;
+    statement.raw_execute().map(|touched| touched as u64).map_err(error)
+}
+
+/// Binds by the number in `$n`. To SQLite that is a name: it counts parameters by first appearance, so
+/// that binding them in order would exchange the two of `SET b = $2 WHERE a = $1`.
+fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Param], sql: &Sql) -> Result<(), DbError> {
+    for index in 1..=statement.parameter_count() {
+        let number = statement.parameter_name(index).and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        let param = number.and_then(|number| params.get(number.checked_sub(1)?));
+        let param = param.ok_or_else(|| DbError::Misuse {
+            statement: sql.name,
+            reason: format!("parameter {index} is not one of $1 to ${}", params.len()),
+        })?;
+        statement.raw_bind_parameter(index, param).map_err(error)?;
+    }
+    Ok(())
 }
 
 fn cell(value: ValueRef<'_>, sql: &Sql) -> Result<Cell, DbError> {
@@ -244,5 +265,18 @@ pub(crate) fn error(error: rusqlite::Error) -> DbError {
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Corrupt(error.to_string()),
         _ => DbError::Engine(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_bound_by_number_not_by_appearance() {
+        static SWAPPED: Sql = Sql::new("SWAPPED", "SELECT $2, $1, $2", "SELECT $2, $1, $2", false);
+        let connection = Connection::open_in_memory().unwrap();
+        let row = rows(&connection, &SWAPPED, &[Param::Int(1), Param::Int(2)]).unwrap().remove(0);
+        assert_eq!(row.cells, [Cell::Int(2), Cell::Int(1), Cell::Int(2)]);
     }
 }
