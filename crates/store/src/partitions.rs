@@ -24,12 +24,12 @@ statements! {
 
 /// What there is and what there is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Partitions {
+pub(crate) struct Partitions {
     /// Partitions that were made.
-    pub made: Vec<String>,
+    pub(crate) made: Vec<String>,
     /// Months that have none and cannot get one, with the reason: their rows are in the DEFAULT partition,
     /// or the role may not make tables.
-    pub missing: Vec<(String, String)>,
+    pub(crate) missing: Vec<(String, String)>,
 }
 
 /// Makes this month's and the next three months' partitions where they are missing.

@@ -237,11 +237,16 @@ impl AuditLog {
     /// one network become one counting record; `address` is the client's.
     pub fn append_later(&self, record: Record, address: Option<IpAddr>) {
         for record in self.shared.floods.admit(record, address).into_iter().flatten() {
-            let sent = self.queue().map(|queue| queue.try_send(Waiting { record, done: None }));
-            if !matches!(sent, Some(Ok(()))) {
+            let sent = self.queue().is_some_and(|queue| queue.try_send(Waiting { record, done: None }).is_ok());
+            if !sent {
                 self.shared.lost(1);
             }
         }
+    }
+
+    /// Whether a lane is open, so that records can be appended; for readiness.
+    pub fn is_able(&self) -> bool {
+        (0..self.queues.len()).any(|index| self.shared.is_open(index))
     }
 
     /// Says that a change has left a record in the intake.
@@ -315,10 +320,17 @@ async fn upkeep(shared: Arc<Shared>, queues: Vec<mpsc::Sender<Waiting>>, mut end
             }
             _ = counting.tick() => {
                 let counted = shared.floods.passed(Some(shared.clock.now()));
-                for record in counted.into_iter().chain(lost_record(&shared)) {
-                    if queues.iter().all(|queue| queue.try_send(Waiting { record: record.clone(), done: None }).is_err()) {
+                let to_any = |record: Record| {
+                    queues.iter().any(|queue| queue.try_send(Waiting { record: record.clone(), done: None }).is_ok())
+                };
+                for record in counted {
+                    if !to_any(record) {
                         shared.lost(1);
                     }
+                }
+                let lost = shared.stats.unreported.swap(0, Ordering::Relaxed);
+                if lost > 0 && !to_any(lost_record(&shared, lost)) {
+                    shared.stats.unreported.fetch_add(lost, Ordering::Relaxed);
                 }
             }
             _ = days.tick() => partitions::daily(&shared.db, shared.clock.now()).await,
@@ -327,10 +339,9 @@ async fn upkeep(shared: Arc<Shared>, queues: Vec<mpsc::Sender<Waiting>>, mut end
     }
 }
 
-/// The record that says how many records were lost, when some were.
-fn lost_record(shared: &Shared) -> Option<Record> {
-    let lost = shared.stats.unreported.swap(0, Ordering::Relaxed);
-    (lost > 0).then(|| Record {
+/// The record that says how many records were lost.
+fn lost_record(shared: &Shared, lost: u64) -> Record {
+    Record {
         at: shared.clock.now(),
         actor: ActorKind::System,
         customer: None,
@@ -342,5 +353,5 @@ fn lost_record(shared: &Shared) -> Option<Record> {
         request_id: String::new(),
         detail: Some(format!("count={lost}")),
         who: None,
-    })
+    }
 }

@@ -11,6 +11,7 @@
 
 mod chain;
 mod checkpoint;
+mod finding;
 mod flood;
 pub(crate) mod intake;
 mod lane;
@@ -23,12 +24,13 @@ pub mod who;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use finding::Finding;
 pub use log::{Appended, AuditError, AuditLog, AuditOptions, AuditStats};
 pub use record::{ActorKind, Outcome, Record};
 pub(crate) use show::show;
 pub use show::{Filter, Shown, ShownWho};
 pub(crate) use verify::verify;
-pub use verify::{Finding, Report, VerifyError};
+pub use verify::{Report, VerifyError};
 
 /// Every statement of the audit log and of the partitions it shares with readings.
 pub(crate) static LISTS: &[&[&crate::db::Sql]] = &[
