@@ -1,0 +1,241 @@
+//! From a request to its answer, in the one order of checks: 405 (the router), 401, 403, 406/413/415, 400,
+//! 404, 412, 422. Every authenticated request leaves one audit record before its answer begins: reads
+//! and changes in their use case, refusals here.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant as Stopwatch};
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::Request,
+    response::Response,
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use store::{Caller, Origin, Refusal, Scope};
+use tracing::Instrument;
+
+use super::{
+    call::{Call, FromBody, Head},
+    etag::Condition,
+    negotiate, origin,
+    params::{FromPath, FromQuery, Query},
+    problem::{self, ErrorAt, Problem},
+    route::Route,
+};
+use crate::{app::App, auth::TokenError};
+
+/// How often a change is tried when its transaction met another one.
+const TRIES: usize = 4;
+
+/// A request behind authorization, its parts not read yet.
+#[derive(Clone)]
+pub(super) struct Authorized {
+    app: Arc<App>,
+    route: Arc<Route>,
+    scope: Scope,
+    path: Arc<Vec<(String, String)>>,
+    query: Arc<str>,
+    accept: &'static str,
+    conditions: [Option<Condition>; 2],
+    body: Bytes,
+}
+
+impl Authorized {
+    /// Reads path, query and body; every error of path and query at once.
+    pub(super) fn read<P: FromPath, Q: FromQuery, B: FromBody>(self) -> Result<Call<P, Q, B>, Problem> {
+        let Self { app, route, scope, path, query, accept, conditions: [if_match, if_none_match], body } = self;
+        let mut errors: Vec<ErrorAt> = Vec::new();
+        let values: Vec<(&str, &str)> = path.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let path = P::read(&values, &mut errors);
+        let (query, filters) = {
+            let mut reader = Query::new(&query, &app.zone, app.today(), &mut errors);
+            (Q::read(&mut reader), reader.finish())
+        };
+        let (Some(path), Some(query), true) = (path, query, errors.is_empty()) else {
+            return Err(Problem::new(problem::INVALID_REQUEST).errors(errors));
+        };
+        let body = B::read(&route.method, &body)?;
+        let resource = path.resource();
+        let head = Head { action: route.rule.action, resource, filters, if_match, if_none_match, accept };
+        Ok(Call { app, scope, path, query, body, head: Arc::new(head) })
+    }
+}
+
+/// Answers a request to a route.
+pub(super) async fn dispatch(app: Arc<App>, route: Arc<Route>, request: Request) -> Response {
+    let started = Stopwatch::now();
+    let (parts, body) = request.into_parts();
+    let origin = Arc::new(origin::of(&app, &parts));
+    let span = tracing::error_span!("request", action = route.rule.action, id = %origin.request_id,
+        trace = origin::trace_id(&parts.headers).unwrap_or_default());
+    let answer = serve(&app, &route, parts, body, &origin).instrument(span).await;
+    let response = answer.unwrap_or_else(|problem| problem.into_response(&origin.request_id));
+    app.metrics.request(route.rule.action, response.status().as_u16(), started.elapsed());
+    finish(response, &origin.request_id)
+}
+
+async fn serve(app: &Arc<App>, route: &Arc<Route>, parts: Parts, body: Body, origin: &Arc<Origin>) -> Result<Response, Problem> {
+    let caller = authenticate(app, route, &parts.headers, origin).await?;
+    // What is refused from here on is refused to somebody known, and recorded with its resource.
+    let mut resource = None;
+    let answer = authorized(app, route, &caller, parts, body, &mut resource).await;
+    if let Err(problem) = &answer
+        && (400..500).contains(&problem.status())
+        && problem.status() != StatusCode::TOO_MANY_REQUESTS.as_u16()
+    {
+        app.store.refused(&caller, problem.status(), resource).await?;
+    }
+    answer
+}
+
+async fn authorized(
+    app: &Arc<App>,
+    route: &Arc<Route>,
+    caller: &Caller,
+    mut parts: Parts,
+    body: Body,
+    resource: &mut Option<String>,
+) -> Result<Response, Problem> {
+    let path = origin::path_values(&mut parts).await?;
+    *resource = path.first().map(|(name, value)| {
+        let id: String = value.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+        format!("{}/{id}", name.trim_end_matches("Id"))
+    });
+    let scope = caller.authorize(app.clock.now()).map_err(|refusal| match refusal {
+        Refusal::Forbidden => Problem::new(problem::FORBIDDEN),
+        Refusal::NotEnrolled => Problem::new(problem::NOT_ENROLLED)
+            .header(header::LINK, "</api/enrollment>; rel=\"https://ossrep.org/rels/enrollment\""),
+        Refusal::Inactive => store::StoreError::Inactive.into(),
+    })?;
+    let accept = negotiate::accept(&parts.headers, route.produces)?;
+    negotiate::content_type(&parts.headers, route.consumes)?;
+    let body = read_body(body, route).await?;
+    let conditions =
+        [Condition::read(&parts.headers, &header::IF_MATCH)?, Condition::read(&parts.headers, &header::IF_NONE_MATCH)?];
+    let query = parts.uri.query().unwrap_or_default().into();
+    let (app, route) = (Arc::clone(app), Arc::clone(route));
+    run(Authorized { app, route, scope, path: Arc::new(path), query, accept, conditions, body }).await
+}
+
+/// Runs the handler: changes in a task of their own, so that a hang-up cannot cut one halfway.
+async fn run(authorized: Authorized) -> Result<Response, Problem> {
+    let limit = authorized.route.time_limit;
+    let changes = authorized.route.method != Method::GET;
+    let work = async move {
+        let mut answer = (authorized.route.handler)(authorized.clone()).await;
+        for _ in 1..TRIES {
+            match &answer {
+                Err(problem) if problem.may_be_tried_again() => {
+                    answer = (authorized.route.handler)(authorized.clone()).await;
+                }
+                _ => break,
+            }
+        }
+        answer
+    };
+    let timeout = |_| Problem::new(problem::TIMEOUT).header(header::RETRY_AFTER, "1");
+    let caught = if changes {
+        let task = tokio::spawn(work.in_current_span());
+        tokio::time::timeout(limit, task).await.map_err(timeout)?.map_err(drop)
+    } else {
+        let caught = AssertUnwindSafe(work).catch_unwind();
+        tokio::time::timeout(limit, caught).await.map_err(timeout)?.map_err(drop)
+    };
+    caught.unwrap_or_else(|()| {
+        tracing::error!("a handler panicked");
+        Err(Problem::new(problem::INTERNAL))
+    })
+}
+
+/// Finds out who asks (RFC 6750), and how much they have asked lately.
+async fn authenticate(app: &App, route: &Route, headers: &HeaderMap, origin: &Arc<Origin>) -> Result<Caller, Problem> {
+    let refuse = |challenge: String, detail: &str| {
+        app.store.unauthenticated(origin, route.rule.action, StatusCode::UNAUTHORIZED.as_u16());
+        if app.limiter.failed(origin.address) {
+            return Problem::new(problem::TOO_MANY_REQUESTS).header(header::RETRY_AFTER, "60");
+        }
+        Problem::new(problem::UNAUTHENTICATED).detail(detail).header(header::WWW_AUTHENTICATE, &challenge)
+    };
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let token = match (values.next(), values.next()) {
+        (None, _) => return Err(refuse(REALM.into(), "Send a bearer token in the header Authorization.")),
+        (Some(value), None) => value.to_str().ok().and_then(bearer),
+        (Some(_), Some(_)) => None,
+    };
+    let Some(token) = token else {
+        let challenge = format!("{REALM}, error=\"invalid_request\"");
+        return Err(refuse(challenge, "Send one bearer token in one header Authorization."));
+    };
+    let identity = match app.authenticator.verify(token).await {
+        Ok(identity) => identity,
+        Err(TokenError::Unavailable) => {
+            return Err(Problem::new(problem::UNAVAILABLE).header(header::RETRY_AFTER, "5"));
+        }
+        Err(error) => {
+            let description = error.to_string().replace('"', "'");
+            let challenge = format!("{REALM}, error=\"invalid_token\", error_description=\"{description}\"");
+            return Err(refuse(challenge, &error.to_string()));
+        }
+    };
+    if let Some(seconds) = app.limiter.caller(&identity) {
+        return Err(Problem::new(problem::TOO_MANY_REQUESTS).header(header::RETRY_AFTER, &seconds.to_string()));
+    }
+    Ok(app.store.caller(identity, Arc::clone(origin), route.rule).await?)
+}
+
+const REALM: &str = "Bearer realm=\"customer-service\"";
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+async fn read_body(body: Body, route: &Route) -> Result<Bytes, Problem> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let limit = if route.consumes.is_some() { route.body_limit } else { 0 };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Problem::new(problem::CONTENT_TOO_LARGE));
+    }
+    let read = tokio::time::timeout(route.time_limit, Limited::new(body, limit).collect()).await;
+    match read {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(problem::CONTENT_TOO_LARGE)),
+        Ok(Err(_)) | Err(_) => {
+            let message = "The body ended before its announced length, or came too slowly.".to_owned();
+            let error = ErrorAt::Header { header: "Content-Length", code: "invalid-header", message };
+            Err(Problem::new(problem::INVALID_REQUEST).errors(vec![error]))
+        }
+    }
+}
+
+const HEADERS: [(header::HeaderName, HeaderValue); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    ),
+    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
+    (header::VARY, HeaderValue::from_static("Accept, Accept-Encoding")),
+];
+
+/// Adds the headers that every answer has.
+pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+    headers.extend(HeaderValue::from_str(request_id).map(|id| (header::HeaderName::from_static("x-request-id"), id)));
+    response
+}

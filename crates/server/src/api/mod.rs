@@ -1,0 +1,166 @@
+//! The JSON API: wire types, the route table, and the order in which a request is checked.
+//!
+//! One endpoint is one function in its slice's file, one row in that slice's `routes()`, and one use case
+//! in [`crate::app`]. Router, API description, authorization and coverage tests follow from the row.
+
+mod accounts;
+mod call;
+mod cursor;
+mod customers;
+mod dispatch;
+mod etag;
+mod meters;
+mod negotiate;
+pub mod openapi;
+mod origin;
+mod pages;
+mod params;
+mod preferences;
+mod premises;
+pub mod problem;
+mod readings;
+pub mod route;
+mod usage;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware,
+    response::Response,
+    routing::{MethodFilter, MethodRouter, on},
+};
+use http::{HeaderValue, Method, StatusCode, header};
+use tower_http::{
+    compression::CompressionLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+
+use self::{
+    dispatch::{dispatch, finish},
+    problem::Problem,
+    route::Route,
+};
+use crate::app::App;
+
+/// The route table: every operation of the API.
+pub fn routes() -> Vec<Route> {
+    let slices: [Vec<Route>; 7] = [
+        customers::routes(),
+        accounts::routes(),
+        premises::routes(),
+        meters::routes(),
+        readings::routes(),
+        usage::routes(),
+        preferences::routes(),
+    ];
+    slices.into_iter().flatten().collect()
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    match *method {
+        Method::PUT => MethodFilter::PUT,
+        Method::PATCH => MethodFilter::PATCH,
+        Method::POST => MethodFilter::POST,
+        Method::DELETE => MethodFilter::DELETE,
+        // HEAD comes with GET.
+        _ => MethodFilter::GET,
+    }
+}
+
+/// The methods of a path, as `Allow` names them.
+fn allow(methods: &[&Method]) -> String {
+    let mut names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if methods.contains(&&Method::GET) {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    names.join(", ")
+}
+
+/// The router of the API, the description and its pages.
+pub fn router(app: Arc<App>) -> Router {
+    let mut paths: BTreeMap<&'static str, Vec<Arc<Route>>> = BTreeMap::new();
+    for route in routes() {
+        paths.entry(route.path).or_default().push(Arc::new(route));
+    }
+    let mut router = Router::new();
+    for (path, routes) in paths {
+        let allowed = allow(&routes.iter().map(|route| &route.method).collect::<Vec<_>>());
+        let mut methods = MethodRouter::new();
+        for route in routes {
+            let (app, filter) = (Arc::clone(&app), filter(&route.method));
+            methods = methods.merge(on(filter, move |request: Request| dispatch(app, route, request)));
+        }
+        let options = options(Arc::clone(&app), allowed.clone());
+        let refused = refused(Arc::clone(&app), problem::METHOD_NOT_ALLOWED, Some(allowed));
+        methods = methods.merge(on(MethodFilter::OPTIONS, options)).fallback(refused);
+        router = router.route(path, methods);
+    }
+    let unknown = refused(Arc::clone(&app), problem::NOT_FOUND, None);
+    layered(router.merge(pages::router(&app)).fallback(unknown), &app)
+}
+
+/// Compression, the ETag of encoded answers, and CORS where it is configured.
+pub fn layered(router: Router, app: &App) -> Router {
+    let router = router.layer(CompressionLayer::new()).layer(middleware::map_response(coded_etag));
+    if app.cors_origins.is_empty() {
+        return router;
+    }
+    let origins: Vec<HeaderValue> = app.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let request_id = header::HeaderName::from_static("x-request-id");
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::PUT, Method::PATCH, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::HeaderName::from_static("idempotency-key"),
+            request_id.clone(),
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER, request_id]);
+    router.layer(cors)
+}
+
+/// Compression layers leave ETag untouched; a strong one must differ between codings.
+async fn coded_etag(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let coding = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
+    let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok());
+    if let (Some(coding), Some(etag)) = (coding, etag) {
+        let coded = etag::encoded(etag, coding).and_then(|etag| HeaderValue::from_str(&etag).ok());
+        if let Some(coded) = coded {
+            headers.insert(header::ETAG, coded);
+        }
+    }
+    response
+}
+
+type Fixed = std::future::Ready<Response>;
+
+fn options(app: Arc<App>, allowed: String) -> impl Fn(Request) -> Fixed + Clone + Send + Sync + 'static {
+    move |request| {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().extend(HeaderValue::from_str(&allowed).map(|allowed| (header::ALLOW, allowed)));
+        std::future::ready(finish(response, &origin::request_id(&app, request.headers())))
+    }
+}
+
+fn refused(
+    app: Arc<App>,
+    kind: &'static problem::Kind,
+    allowed: Option<String>,
+) -> impl Fn(Request) -> Fixed + Clone + Send + Sync + 'static {
+    move |request| {
+        let mut problem = Problem::new(kind);
+        if let Some(allowed) = &allowed {
+            problem = problem.header(header::ALLOW, allowed);
+        }
+        let id = origin::request_id(&app, request.headers());
+        std::future::ready(finish(problem.into_response(&id), &id))
+    }
+}

@@ -1,0 +1,248 @@
+//! The API's description: OpenAPI 3.1, assembled from the route table and the wire types' JSON Schemas.
+
+use http::Method;
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::{
+    problem::{self, KINDS, Kind},
+    route::Route,
+    routes,
+};
+
+/// The refusals of an operation: its own and those that every operation has.
+pub fn refusals(route: &Route) -> Vec<&'static Kind> {
+    let mut kinds = vec![problem::INVALID_REQUEST, problem::UNAUTHENTICATED, problem::FORBIDDEN, problem::NOT_ENROLLED];
+    kinds.extend([problem::NOT_ACCEPTABLE, problem::CONTENT_TOO_LARGE]);
+    if route.consumes.is_some() {
+        kinds.push(problem::UNSUPPORTED_MEDIA_TYPE);
+    }
+    kinds.extend_from_slice(&route.refusals);
+    kinds.extend([problem::TOO_MANY_REQUESTS, problem::INTERNAL, problem::UNAVAILABLE, problem::TIMEOUT]);
+    if !route.rule.while_inactive || route.method == Method::GET {
+        kinds.push(problem::INACTIVE);
+    }
+    if route.method != Method::GET {
+        kinds.push(problem::OUTCOME_UNKNOWN);
+    }
+    kinds.sort_by_key(|kind| (kind.status, kind.code));
+    kinds.dedup_by_key(|kind| kind.code);
+    kinds
+}
+
+/// JSON with line breaks, in the order it was written.
+pub fn pretty(text: &str) -> String {
+    let node: Result<Box<serde_json::value::RawValue>, _> = serde_json::from_str(text);
+    let value: Option<Value> = node.ok().and_then(|raw| serde_json::from_str(raw.get()).ok());
+    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_default()
+}
+
+/// The description as JSON text, ending with a line break.
+pub fn document() -> String {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|s| {
+        s.definitions_path = "/components/schemas".into();
+        s.meta_schema = None;
+    });
+    let mut generator = SchemaGenerator::new(settings);
+    let mut paths = Map::new();
+    for route in routes() {
+        let operation = operation(&route, &mut generator);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Value::Object(path) = path {
+            path.insert(route.method.as_str().to_ascii_lowercase(), operation);
+        }
+    }
+    let mut schemas = generator.take_definitions(true);
+    schemas.insert("Problem".into(), problem_schema());
+    let document = json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "OSSREP Customer Service",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "Customers, accounts, premises, meters, readings and preferences of a retail energy provider",
+            "description": "Every list is `{\"<plural>\": [...], \"nextCursor\": null}`. Instants are RFC 3339 in UTC, dates are local dates of the market. Money has two decimals; positive is owed. PUT carries every editable member, PATCH is JSON Merge Patch; both honour `If-Match`. Refusals are problem details (RFC 9457) with a stable `code`.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "tags": tags(),
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {
+                "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                "description": "An access token of a configured OpenID provider.",
+            }},
+        },
+    });
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn tags() -> Vec<Value> {
+    let mut names: Vec<&str> = Vec::new();
+    for route in routes() {
+        if !names.contains(&route.tag) {
+            names.push(route.tag);
+        }
+    }
+    names.into_iter().map(|name| json!({"name": name})).collect()
+}
+
+fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
+    let schema = (route.answer)(generator);
+    let mut operation = Map::new();
+    operation.insert("operationId".into(), route.rule.action.into());
+    operation.insert("summary".into(), route.about.into());
+    operation.insert("tags".into(), json!([route.tag]));
+    let roles: Vec<_> = route.rule.roles.names().collect();
+    let reveals: Vec<_> = route.rule.categories.names().collect();
+    let inactive = if route.rule.while_inactive { "May" } else { "May not" };
+    let about = format!(
+        "Roles: {}. Reveals: {}. {inactive} be used while the customer is inactive.",
+        roles.join(", "),
+        reveals.join(", ")
+    );
+    operation.insert("description".into(), about.into());
+    operation.insert("parameters".into(), parameters(route).into());
+    if let Some(media_type) = route.consumes {
+        operation.insert("requestBody".into(), request_body(route, media_type, &schema, generator));
+    }
+    operation.insert("responses".into(), responses(route, &schema));
+    Value::Object(operation)
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let of = |place: &'static str| {
+        move |p: &super::params::Parameter| {
+            let required = place == "path";
+            json!({"name": p.name, "in": place, "required": required, "description": p.about, "schema": p.schema})
+        }
+    };
+    let header = |name: &str, about: &str, max: u32| {
+        let schema = json!({"type": "string", "maxLength": max});
+        json!({"name": name, "in": "header", "required": false, "description": about, "schema": schema})
+    };
+    let mut all: Vec<Value> = route.path_parameters.iter().map(of("path")).collect();
+    all.extend(route.query_parameters.iter().map(of("query")));
+    match route.method {
+        Method::GET => all.push(tag_header("If-None-Match", "ETags that the caller has; 304 when one is the present one.")),
+        _ => all.push(tag_header("If-Match", "The ETag that the change was made from; 412 when it is not the present one.")),
+    }
+    if route.method == Method::POST {
+        all.push(header("Idempotency-Key", "One key an operation and content; a repetition gets the first answer.", 255));
+    }
+    all
+}
+
+fn tag_header(name: &str, about: &str) -> Value {
+    let schema = json!({"type": "string", "pattern": "^(\\*|(W/)?\"[!#-~]{0,64}\")$", "examples": ["*"]});
+    json!({"name": name, "in": "header", "required": false, "description": about, "schema": schema})
+}
+
+/// The editable members of a representation, all of them required for PUT, none for PATCH.
+fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &SchemaGenerator) -> Value {
+    let name = answer.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+    let whole = name.and_then(|name| generator.definitions().get(name)).unwrap_or(answer);
+    let all = whole.get("properties").and_then(Value::as_object);
+    let chosen = all.into_iter().flatten().filter(|(name, _)| route.editable.contains(&name.as_str()));
+    let properties: Map<String, Value> = chosen.map(|(name, schema)| (name.clone(), schema.clone())).collect();
+    // Members of one kind of customer only are not required by the schema; the service knows the kind.
+    let always: Vec<&str> = whole.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = route.editable.iter().copied().filter(|name| always.contains(name)).collect();
+    let mut schema = json!({"type": "object", "properties": properties});
+    let patch = route.method == Method::PATCH;
+    if let (Value::Object(schema), false) = (&mut schema, patch) {
+        schema.insert("required".into(), required.into());
+    }
+    let about = if patch {
+        "JSON Merge Patch (RFC 7396): absent keeps, null clears."
+    } else {
+        "Every editable member. The rest of what GET gave may be sent back: ids, numbers, type and status must be as stored, what others report is ignored."
+    };
+    let example: Value = serde_json::from_str(route.example).unwrap_or_default();
+    let example: Map<String, Value> = example.as_object().into_iter().flatten()
+        .filter(|(name, _)| route.editable.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
+    json!({"required": true, "description": about, "content": {media_type: {"schema": schema, "example": example}}})
+}
+
+fn responses(route: &Route, schema: &Value) -> Value {
+    let mut responses = Map::new();
+    let mut content = Map::new();
+    for media_type in route.produces {
+        let json = *media_type == super::call::JSON;
+        let mut entry = json!({"schema": if json { schema.clone() } else { json!({"type": "string"}) }});
+        if let (Value::Object(entry), true, false) = (&mut entry, json, route.example.is_empty()) {
+            entry.insert("example".into(), serde_json::from_str(route.example).unwrap_or_default());
+        }
+        content.insert((*media_type).to_owned(), entry);
+    }
+    let etag = json!({"description": "A strong ETag of the whole representation.", "schema": {"type": "string"}});
+    let headers = json!({"ETag": etag});
+    responses.insert("200".into(), json!({"description": "Done.", "headers": headers, "content": content}));
+    if route.method == Method::GET {
+        responses.insert("304".into(), json!({"description": "The caller has the present representation."}));
+    }
+    let refusals = refusals(route);
+    let mut statuses: Vec<u16> = refusals.iter().map(|kind| kind.status).collect();
+    statuses.dedup();
+    for status in statuses {
+        let kinds: Vec<_> = refusals.iter().filter(|kind| kind.status == status).collect();
+        let about: Vec<String> = kinds.iter().map(|kind| format!("`{}`: {} {}", kind.code, kind.title, kind.about)).collect();
+        let examples: Map<String, Value> = kinds.iter().map(|kind| (kind.code.to_owned(), json!({"value": example(kind)}))).collect();
+        let content = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
+        let response = json!({"description": about.join("\n\n"), "content": {"application/problem+json": content}});
+        responses.insert(status.to_string(), response);
+    }
+    Value::Object(responses)
+}
+
+fn example(kind: &Kind) -> Value {
+    let path = format!("/problems/{}", kind.code);
+    json!({"type": path, "title": kind.title, "status": kind.status, "code": kind.code, "requestId": "0f3a5c7e"})
+}
+
+fn problem_schema() -> Value {
+    let codes: Vec<&str> = KINDS.iter().map(|kind| kind.code).collect();
+    let text = json!({"type": "string"});
+    json!({
+        "type": "object",
+        "description": "Problem details (RFC 9457).",
+        "required": ["type", "title", "status", "code", "requestId"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": text, "detail": text,
+            "status": {"type": "integer"},
+            "code": {"type": "string", "enum": codes},
+            "requestId": text,
+            "allowed": {"type": "array", "items": text},
+            "errors": {"type": "array", "items": {
+                "type": "object", "required": ["code", "message"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "A JSON pointer (RFC 6901) into the body."},
+                    "parameter": {"type": "string", "description": "A parameter of path or query."},
+                    "header": {"type": "string", "description": "A header."},
+                    "code": text, "message": text,
+                },
+            }},
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_described_and_has_a_name_of_its_own() {
+        let mut names: Vec<&str> = Vec::new();
+        for route in routes() {
+            assert!(!route.about.is_empty() && !route.tag.is_empty(), "{}", route.path);
+            assert!(route.rule.categories != domain::policy::Categories::NONE, "{}: reveals nothing?", route.path);
+            assert!(!names.contains(&route.rule.action), "{} twice", route.rule.action);
+            names.push(route.rule.action);
+        }
+        assert!(names.len() >= 30);
+    }
+}

@@ -1,0 +1,271 @@
+//! Paths and queries: typed, every error at once, unknown parameters refused.
+
+use std::borrow::Cow;
+
+use domain::{
+    ids::{AccountId, Id, MeterId, PremiseId},
+    input::Named,
+    time::{Instant, LocalDate, Zone},
+};
+use serde_json::{Value, json};
+
+use super::problem::ErrorAt;
+
+/// A parameter as the API description names it.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Its JSON Schema.
+    pub schema: Value,
+}
+
+/// What stands in a path.
+pub trait FromPath: Sized + Send + 'static {
+    /// The parameters in the path's order.
+    fn parameters() -> Vec<Parameter>;
+    /// Reads the path's parameters.
+    fn read(values: &[(&str, &str)], errors: &mut Vec<ErrorAt>) -> Option<Self>;
+    /// The resource's name in the audit log.
+    fn resource(&self) -> Option<String>;
+}
+
+impl FromPath for () {
+    fn parameters() -> Vec<Parameter> {
+        Vec::new()
+    }
+    fn read(_: &[(&str, &str)], _: &mut Vec<ErrorAt>) -> Option<Self> {
+        Some(())
+    }
+    fn resource(&self) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! id_in_path {
+    ($($id:ident, $name:literal, $kind:literal;)+) => {$(
+        impl FromPath for $id {
+            fn parameters() -> Vec<Parameter> {
+                let schema = json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": domain::ids::MAX_ID});
+                vec![Parameter { name: $name, about: concat!("The id of the ", $kind, "."), schema }]
+            }
+            fn read(values: &[(&str, &str)], errors: &mut Vec<ErrorAt>) -> Option<Self> {
+                let value = values.iter().find(|(name, _)| *name == $name).map_or("", |(_, value)| value);
+                let refuse = |invalid: domain::ids::InvalidId| {
+                    errors.push(error($name, "invalid-id", invalid.to_string()));
+                };
+                Self::parse(value).map_err(refuse).ok()
+            }
+            fn resource(&self) -> Option<String> {
+                crate::app::resource($kind, *self)
+            }
+        }
+    )+};
+}
+id_in_path! {
+    AccountId, "accountId", "account";
+    PremiseId, "premiseId", "premise";
+    MeterId, "meterId", "meter";
+}
+
+fn error(parameter: &str, code: &'static str, message: impl Into<String>) -> ErrorAt {
+    ErrorAt::Parameter { parameter: parameter.chars().take(64).collect(), code, message: message.into() }
+}
+
+/// What stands in a query.
+pub trait FromQuery: Sized + Send + 'static {
+    /// The parameters.
+    fn parameters() -> Vec<Parameter>;
+    /// Reads the query; `None` after at least one error was noted.
+    fn read(query: &mut Query<'_>) -> Option<Self>;
+}
+
+impl FromQuery for () {
+    fn parameters() -> Vec<Parameter> {
+        Vec::new()
+    }
+    fn read(_: &mut Query<'_>) -> Option<Self> {
+        Some(())
+    }
+}
+
+/// A query while it is read.
+#[derive(Debug)]
+pub struct Query<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    known: Vec<&'static str>,
+    errors: &'a mut Vec<ErrorAt>,
+    zone: &'a Zone,
+    today: LocalDate,
+}
+
+/// An instant or local date of a query, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The instant; of a date, its beginning in the market's zone.
+    pub instant: Instant,
+    /// The market's date of it.
+    pub date: LocalDate,
+}
+
+impl<'a> Query<'a> {
+    /// Splits a query (`application/x-www-form-urlencoded`, without its `+` for blanks in instants).
+    pub fn new(text: &'a str, zone: &'a Zone, today: LocalDate, errors: &'a mut Vec<ErrorAt>) -> Self {
+        let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (decode(name), decode(value)) {
+                (Some(name), Some(value)) => {
+                    if pairs.iter().any(|(n, _)| *n == name) {
+                        errors.push(error(&name, "duplicate-parameter", "Write this parameter once."));
+                    }
+                    pairs.push((name, value));
+                }
+                (name, _) => {
+                    let name = name.unwrap_or_default();
+                    errors.push(error(&name, "invalid-text", "Write percent-encoded UTF-8 without NUL."));
+                }
+            }
+        }
+        Self { pairs, known: Vec::new(), errors, zone, today }
+    }
+
+    /// The market's zone.
+    pub fn zone(&self) -> &Zone {
+        self.zone
+    }
+
+    /// The market's date today.
+    pub fn today(&self) -> LocalDate {
+        self.today
+    }
+
+    /// Notes an error.
+    pub fn refuse(&mut self, parameter: &str, code: &'static str, message: impl Into<String>) {
+        self.errors.push(error(parameter, code, message));
+    }
+
+    /// A parameter as text.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.to_string())
+    }
+
+    /// A whole number within bounds.
+    pub fn limit(&mut self, name: &'static str, default: i64, most: i64) -> Option<i64> {
+        let Some(text) = self.text(name) else { return Some(default) };
+        let plain = !text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit());
+        let value = plain.then(|| text.parse().ok()).flatten().filter(|n| (1..=most).contains(n));
+        if value.is_none() {
+            self.refuse(name, "invalid-limit", format!("Write a whole number from 1 to {most}."));
+        }
+        value
+    }
+
+    /// One of a few names.
+    pub fn named<N: Named>(&mut self, name: &'static str, default: N) -> Option<N> {
+        let Some(text) = self.text(name) else { return Some(default) };
+        let value = N::named(&text);
+        if value.is_none() {
+            let names: Vec<_> = N::ALL.iter().map(|(_, name)| *name).collect();
+            self.refuse(name, "invalid-value", format!("Write one of: {}.", names.join(", ")));
+        }
+        value
+    }
+
+    /// A local date or an instant with its offset. The outer `None` means an error, the inner absence.
+    pub fn moment(&mut self, name: &'static str) -> Option<Option<Moment>> {
+        let Some(text) = self.text(name) else { return Some(None) };
+        if let Some(date) = LocalDate::parse(&text) {
+            return Some(Some(Moment { instant: self.zone.start(date), date }));
+        }
+        if let Some(instant) = Instant::parse(&text) {
+            return Some(Some(Moment { instant, date: self.zone.date(instant) }));
+        }
+        let (code, message) = if text.contains(' ') {
+            ("missing-offset", "A plus in a query means a blank: write %2B for the + of an offset.")
+        } else if Instant::parse(&format!("{text}Z")).is_some() {
+            ("missing-offset", "Add an offset, such as -06:00.")
+        } else {
+            ("invalid-date", "Write a date as 2025-01-15, or an instant as 2025-01-15T12:00:00-06:00.")
+        };
+        self.refuse(name, code, message);
+        None
+    }
+
+    /// Ends reading: what nobody asked for is an error.
+    pub fn finish(self) -> String {
+        let Self { pairs, known, errors, .. } = self;
+        for (name, _) in &pairs {
+            if !known.contains(&&**name) {
+                errors.push(error(name, "unknown-parameter", "There is no such parameter."));
+            }
+        }
+        // The filters that a cursor is bound to: everything but the page's own parameters, in order.
+        let mut filters: Vec<_> = pairs.iter().filter(|(n, _)| n != "cursor" && n != "limit").collect();
+        filters.sort();
+        filters.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+    }
+}
+
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let (high, low) = (char::from(rest.next()?).to_digit(16)?, char::from(rest.next()?).to_digit(16)?);
+                u8::try_from(high * 16 + low).ok().filter(|byte| *byte != 0)?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors_of(query: &str, read: impl FnOnce(&mut Query<'_>)) -> Vec<String> {
+        let (zone, mut errors) = (Zone::named("America/Chicago").unwrap(), Vec::new());
+        let today = LocalDate::parse("2025-01-15").unwrap();
+        let mut query = Query::new(query, &zone, today, &mut errors);
+        read(&mut query);
+        query.finish();
+        let code = |e: &ErrorAt| match e {
+            ErrorAt::Parameter { parameter, code, .. } => format!("{parameter}:{code}"),
+            other => format!("{other:?}"),
+        };
+        errors.iter().map(code).collect()
+    }
+
+    #[test]
+    fn moments_need_an_offset_and_a_calendar() {
+        let of = |query: &str| errors_of(query, |q| drop(q.moment("from")));
+        assert!(of("from=2025-01-15").is_empty());
+        assert!(of("from=2025-01-15T12:00:00%2B02:00").is_empty());
+        assert_eq!(of("from=2025-01-15T12:00:00+02:00"), ["from:missing-offset"]);
+        assert_eq!(of("from=2025-01-15T12:00:00"), ["from:missing-offset"]);
+        assert_eq!(of("from=2025-02-30"), ["from:invalid-date"]);
+        assert_eq!(of("from=2025-02-30T00:00:00"), ["from:invalid-date"]);
+    }
+
+    #[test]
+    fn strange_queries_are_named() {
+        let of = |query: &str| errors_of(query, |q| drop(q.limit("limit", 10, 100)));
+        assert_eq!(of("limit=0"), ["limit:invalid-limit"]);
+        assert_eq!(of("limit=101&x=1"), ["limit:invalid-limit", "x:unknown-parameter"]);
+        assert_eq!(of("limit=1&limit=2"), ["limit:duplicate-parameter"]);
+        assert_eq!(of("limit=%"), [":invalid-text"].map(|s| format!("limit{s}")));
+        assert_eq!(of("limit=%00"), ["limit:invalid-text"]);
+        assert_eq!(of("%ff=1"), [":invalid-text"]);
+        assert!(of("limit=100&&").is_empty());
+    }
+}

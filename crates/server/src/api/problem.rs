@@ -1,0 +1,302 @@
+//! Problem details (RFC 9457): one envelope with a stable code for everything that is refused.
+//!
+//! The inner chain of an error is logged once, here, and never sent.
+
+use axum::response::{IntoResponse, Response};
+use domain::input::{FieldError, Unreadable};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use store::{DbError, StoreError};
+
+use crate::app::Failure;
+
+/// What is known of a code: `docs/problems.md` and `/problems/{code}` show it.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// The stable code, the last part of the problem's `type`.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// One sentence for people.
+    pub title: &'static str,
+    /// What it means and what to do.
+    pub about: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $code:literal, $status:literal, $title:literal, $about:literal;)+) => {
+        $(#[doc = $title] pub const $name: &Kind = &Kind { code: $code, status: $status, title: $title, about: $about };)+
+        /// Every problem that the service answers with.
+        pub const KINDS: &[&Kind] = &[$($name),+];
+    };
+}
+
+kinds! {
+    INVALID_REQUEST = "invalid-request", 400, "The request cannot be read.",
+        "A path, query, header or body is malformed: `errors` names each place. Nothing was changed.";
+    UNAUTHENTICATED = "unauthenticated", 401, "Who are you?",
+        "The request brings no bearer token, or one that does not count; `WWW-Authenticate` and `detail` say why (RFC 6750).";
+    FORBIDDEN = "forbidden", 403, "Your role does not allow this.",
+        "The token is valid, but none of its roles may call this operation.";
+    NOT_FOUND = "not-found", 404, "There is no such resource.",
+        "It does not exist, or it is not yours: the answer is the same.";
+    NOT_ENROLLED = "not-enrolled", 404, "You are signed in, but not a customer yet.",
+        "No customer is linked to this log-in. `POST /api/enrollment` is the way to become one.";
+    METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The resource does not have this method.",
+        "The header `Allow` lists the methods it has.";
+    NOT_ACCEPTABLE = "not-acceptable", 406, "The resource cannot be had in that form.",
+        "`Accept` names no media type that this operation answers with.";
+    INACTIVE = "inactive", 409, "This is closed.",
+        "The customer or premise is inactive; only what `allowed` lists could be changed.";
+    KEY_BUSY = "idempotency-key-busy", 409, "The same request is still at work.",
+        "A request with this `Idempotency-Key` has not ended yet; ask again in a moment.";
+    PRECONDITION_FAILED = "precondition-failed", 412, "The resource has changed since you read it.",
+        "`If-Match` names another state than the present one, whose ETag is in the header `ETag`. Read it again, then decide.";
+    CONTENT_TOO_LARGE = "content-too-large", 413, "The body is too large.",
+        "The limit is 64 KiB unless the operation says otherwise.";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body has a media type that is not accepted.",
+        "PUT takes `application/json`, PATCH takes `application/merge-patch+json` (RFC 7396), UTF-8, not encoded.";
+    VALIDATION_FAILED = "validation-failed", 422, "The request has errors.",
+        "It was read, but something in it is wrong: `errors` lists everything at once, each with its JSON pointer. Nothing was changed.";
+    KEY_REUSED = "idempotency-key-reused", 422, "The idempotency key was used for another request.",
+        "One `Idempotency-Key` belongs to one operation and one content.";
+    TOO_MANY_REQUESTS = "too-many-requests", 429, "Too many requests.",
+        "Wait for as many seconds as `Retry-After` says.";
+    HEADERS_TOO_LARGE = "headers-too-large", 431, "The headers are too large.",
+        "All headers together have at most 16 KiB.";
+    INTERNAL = "internal", 500, "Something went wrong on our side.",
+        "It was logged under the request id. Nothing was changed unless the answer says so.";
+    UNAVAILABLE = "unavailable", 503, "The service cannot answer right now.",
+        "A database, the audit log or the issuer of tokens is not available, or too much waits for it. Nothing was changed; ask again after `Retry-After` seconds.";
+    OUTCOME_UNKNOWN = "outcome-unknown", 503, "Nobody knows whether the change happened.",
+        "The connection to the database was lost while the change was committed. Read the resource to see.";
+    TIMEOUT = "timeout", 503, "It took too long.",
+        "The operation did not end in time. A change may still happen: read the resource to see.";
+}
+
+/// What a field error's code means; `docs/problems.md` lists them.
+pub const FIELD_CODES: &[(&str, &str)] = &[
+    ("blank", "The text is empty, or made of blanks or invisible characters only."),
+    ("duplicate-member", "One object names a member twice."),
+    ("duplicate-parameter", "A query parameter stands there twice."),
+    ("forbidden-character", "The text holds a control character, a bidi override or a character that no script uses."),
+    ("invalid-cursor", "The cursor is not one of this list's own, for this caller and these filters."),
+    ("invalid-date", "Write a date of the calendar as YYYY-MM-DD, or an instant with its offset."),
+    ("invalid-email", "Write an e-mail address such as name@example.com."),
+    ("invalid-header", "The header does not follow its grammar."),
+    ("invalid-id", "Write an id as a whole number from 1 to 9007199254740991."),
+    ("invalid-json", "The body is not JSON (RFC 8259)."),
+    ("invalid-limit", "Write a whole number within the operation's bounds."),
+    ("invalid-number", "Write a number in JSON's form."),
+    ("invalid-phone", "Write a phone number that is possible."),
+    ("invalid-state", "Write the two letters of a state or territory."),
+    ("invalid-text", "The text is not UTF-8, or holds NUL or half of a surrogate pair."),
+    ("invalid-value", "The parameter takes one of a few values."),
+    ("invalid-window", "`from` must lie before `to`."),
+    ("invalid-zip", "Write a ZIP code such as 75001 or 75001-1234."),
+    ("market-owned", "City, state and ZIP of a premise with an ESI ID are the market's; ask for a correction there."),
+    ("missing", "A member is not there. PUT carries every editable member; PATCH changes only some."),
+    ("missing-offset", "An instant needs an offset, such as -06:00; write + as %2B."),
+    ("out-of-range", "The number is too large or too small."),
+    ("read-only", "The member may be sent back, but not changed."),
+    ("too-deep", "The body is nested too deeply."),
+    ("too-long", "The text has too many characters."),
+    ("too-many-buckets", "The window holds more buckets than one answer; choose a shorter one or a longer groupBy."),
+    ("too-many-decimals", "The number has too many decimals."),
+    ("too-many-lines", "The text has too many lines."),
+    ("unknown-member", "There is no such member."),
+    ("unknown-parameter", "There is no such query parameter."),
+    ("unknown-payment-method", "Name a payment method that Billing has reported."),
+    ("unknown-value", "The member takes one of a few values."),
+    ("wrong-type", "The member has another type, such as a number instead of a text."),
+];
+
+/// An error in a query parameter, header or path; those of bodies are [`FieldError`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ErrorAt {
+    /// In the body.
+    Body(FieldError),
+    /// In the query or path.
+    Parameter {
+        /// The parameter's name.
+        parameter: String,
+        /// Stable.
+        code: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// In a header.
+    Header {
+        /// The header's name.
+        header: &'static str,
+        /// Stable.
+        code: &'static str,
+        /// For people.
+        message: String,
+    },
+}
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub struct Problem {
+    kind: &'static Kind,
+    detail: Option<String>,
+    errors: Vec<ErrorAt>,
+    allowed: &'static [&'static str],
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+    again: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ErrorAt],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    allowed: &'a [&'static str],
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub fn new(kind: &'static Kind) -> Self {
+        Self { kind, detail: None, errors: Vec::new(), allowed: &[], headers: Vec::new(), again: false }
+    }
+
+    /// With a sentence about this occurrence; it never repeats what was sent.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// With field errors.
+    #[must_use]
+    pub fn errors(self, errors: Vec<ErrorAt>) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.kind.status
+    }
+
+    /// The code.
+    pub fn code(&self) -> &'static str {
+        self.kind.code
+    }
+
+    /// Whether its transaction met another one, so that doing it again may succeed.
+    pub(super) fn may_be_tried_again(&self) -> bool {
+        self.again
+    }
+
+    /// The response; `request_id` names the request in the body.
+    pub fn into_response(self, request_id: &str) -> Response {
+        let Self { kind, detail, errors, allowed, headers, again: _ } = self;
+        let body = Body {
+            r#type: format!("/problems/{}", kind.code),
+            title: kind.title,
+            status: kind.status,
+            code: kind.code,
+            detail: detail.as_deref(),
+            request_id,
+            errors: &errors,
+            allowed,
+        };
+        let status = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response.headers_mut().extend(headers);
+        response
+    }
+}
+
+/// The seconds after which asking again makes sense, where nothing better is known.
+const RETRY_AFTER: &str = "1";
+
+fn unavailable() -> Problem {
+    Problem::new(UNAVAILABLE).header(header::RETRY_AFTER, RETRY_AFTER)
+}
+
+impl From<Unreadable> for Problem {
+    fn from(unreadable: Unreadable) -> Self {
+        let pointer = match &unreadable {
+            Unreadable::Text(pointer) | Unreadable::Duplicate(pointer) => pointer.clone(),
+            Unreadable::Syntax { .. } | Unreadable::Depth => String::new(),
+        };
+        let error = FieldError { pointer, code: unreadable.code(), message: unreadable.to_string() };
+        Self::new(INVALID_REQUEST).errors(vec![ErrorAt::Body(error)])
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Inactive => Self { allowed: &["contact data", "mailing address"], ..Self::new(INACTIVE) },
+            StoreError::KeyReused => Self::new(KEY_REUSED),
+            StoreError::KeyBusy => Self::new(KEY_BUSY).header(header::RETRY_AFTER, RETRY_AFTER),
+            StoreError::OutcomeUnknown => {
+                tracing::error!("the outcome of a change is unknown");
+                Self::new(OUTCOME_UNKNOWN)
+            }
+            StoreError::Db(DbError::Conflict) => Self { again: true, ..unavailable() },
+            StoreError::AuditUnavailable | StoreError::Db(DbError::Unavailable(_)) => {
+                tracing::warn!(%error, "not available");
+                unavailable()
+            }
+            error => {
+                tracing::error!(%error, "internal error");
+                Self::new(INTERNAL)
+            }
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotFound => Self::new(NOT_FOUND),
+            Failure::Changed { etag } => Self::new(PRECONDITION_FAILED).header(header::ETAG, &etag),
+            Failure::Fields(errors) => Self::new(VALIDATION_FAILED).errors(errors.into_iter().map(ErrorAt::Body).collect()),
+            Failure::Refused { code, allowed } => {
+                let kind = KINDS.iter().find(|kind| kind.code == code).unwrap_or(&INACTIVE);
+                Self { allowed, ..Self::new(kind) }
+            }
+            Failure::TooMuch => Self::new(INVALID_REQUEST).errors(vec![ErrorAt::Parameter {
+                parameter: "groupBy".into(),
+                code: "too-many-buckets",
+                message: "An answer holds at most 10,000 buckets: choose a shorter window or a longer groupBy.".into(),
+            }]),
+            Failure::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The page of every problem, as Markdown: `docs/problems.md` is generated from it.
+pub fn catalogue() -> String {
+    let mut text = String::from(
+        "# Problems\n\nEvery refusal is `application/problem+json` (RFC 9457) with a stable `code`. Generated; do not edit.\n",
+    );
+    for kind in KINDS {
+        text.push_str(&format!("\n## {}\n\n{}: {} {}\n", kind.code, kind.status, kind.title, kind.about));
+    }
+    text.push_str("\n# Field errors\n\nThe codes of `errors[].code`.\n");
+    for (code, about) in FIELD_CODES {
+        text.push_str(&format!("\n## {code}\n\n{about}\n"));
+    }
+    text
+}
