@@ -1,3 +1,4 @@
 //! What `serve --demo` brings along; nothing here runs without it.
 
+pub mod data;
 pub mod oidc;
