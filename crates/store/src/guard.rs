@@ -49,6 +49,12 @@ impl<T> Guarded<T> {
         Ok(Guarded { value: (self.value, other.value), customer: self.customer, categories })
     }
 
+    /// Calculates with the value; the result stays guarded.
+    #[must_use]
+    pub fn map<U>(self, calculate: impl FnOnce(T) -> U) -> Guarded<U> {
+        Guarded { value: calculate(self.value), customer: self.customer, categories: self.categories }
+    }
+
     pub(crate) fn inside(&self) -> &T {
         &self.value
     }

@@ -56,7 +56,8 @@ statements! {
         WHERE customer_id = $1 AND premise_id = $2"};
     // The flag leaves first: a unique index allows one primary premise an account at any moment.
     CLEAR_PRIMARY = {"UPDATE premise SET is_primary = FALSE, version = version + 1, updated_at = $3
-        WHERE customer_id = $1 AND account_id = $2 AND is_primary"};
+        WHERE customer_id = $1 AND account_id = $2 AND is_primary
+        RETURNING premise_id, version"};
     SET_PRIMARY = {"UPDATE premise SET is_primary = TRUE, version = version + 1, updated_at = $3
         WHERE customer_id = $1 AND premise_id = $2"};
 }
@@ -248,12 +249,21 @@ pub async fn update(tx: &mut Transaction<'_>, premise: PremiseId, edit: &Premise
     Ok(tx.change_one(&UPDATE, params![premise.get(), sealed, now]).await?)
 }
 
-/// Moves the primary flag to a premise of the account.
+/// Moves the primary flag to a premise of the account. Returns the premises that lost it, with their versions.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not answer.
-pub async fn make_primary(tx: &mut Transaction<'_>, account: AccountId, premise: PremiseId) -> Result<(), StoreError> {
+pub async fn make_primary(
+    tx: &mut Transaction<'_>,
+    account: AccountId,
+    premise: PremiseId,
+) -> Result<Vec<(PremiseId, i64)>, StoreError> {
     let now = tx.now();
-    tx.change(&CLEAR_PRIMARY, params![account.get(), now]).await?;
-    Ok(tx.change_one(&SET_PRIMARY, params![premise.get(), now]).await?)
+    let demoted = tx.own(&CLEAR_PRIMARY, params![account.get(), now]).await?;
+    tx.change_one(&SET_PRIMARY, params![premise.get(), now]).await?;
+    let decode = |row: Row| {
+        let mut row = row.read();
+        Ok((row.id()?, row.get()?))
+    };
+    demoted.into_iter().map(decode).collect()
 }

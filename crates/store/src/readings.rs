@@ -5,6 +5,7 @@ use domain::{
     input::Named,
     meters::Meter,
     policy::Categories,
+    premises::Premise,
     readings::{Quality, Register, RegisterReading},
     time::Instant,
     values::Quantity,
@@ -13,6 +14,7 @@ use domain::{
 use crate::{
     Guarded, Session, StoreError,
     db::{Row, params, statements},
+    meters::Served,
 };
 
 /// One revision of one reading.
@@ -149,6 +151,18 @@ fn decode(row: Row) -> Result<Reading, StoreError> {
     })
 }
 
+/// A page of the readings of a meter that is not opened yet.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer or a row is corrupt.
+pub async fn page_of(
+    session: &mut Session<'_>,
+    meter: &Guarded<(Meter, Premise)>,
+    page: Page,
+) -> Result<Guarded<Vec<Reading>>, StoreError> {
+    self::page(session, &meter.inside().0, page).await
+}
+
 /// A page of a meter's readings, each with the reading before it.
 ///
 /// The meter comes from [`crate::meters::find`]; the statement checks again that an occupancy of the scope's
@@ -217,12 +231,12 @@ fn earlier(row: Row, register: Register) -> Result<RegisterReading, StoreError> 
 /// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn series(
     session: &mut Session<'_>,
-    meters: &[MeterId],
+    meters: &Guarded<Vec<Served>>,
     from: Instant,
     to: Instant,
     limit: i64,
 ) -> Result<Guarded<Vec<(MeterId, RegisterReading)>>, StoreError> {
-    let ids: Vec<i64> = meters.iter().map(|id| id.get()).collect();
+    let ids: Vec<i64> = meters.inside().iter().map(|served| served.meter.id.get()).collect();
     let rows = session.own(&SERIES, params![ids, from, to, limit]).await?;
     let decode = |row: Row| {
         let mut row = row.read();

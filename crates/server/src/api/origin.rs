@@ -7,7 +7,7 @@ use http::{HeaderMap, request::Parts};
 use store::Origin;
 
 use super::problem::{self, ErrorAt, Problem};
-use crate::app::App;
+use crate::{app::App, config::Network};
 
 /// The request's id and the client's address.
 pub(super) fn of(app: &App, parts: &Parts) -> Origin {
@@ -34,8 +34,8 @@ pub(super) fn request_id(app: &App, headers: &HeaderMap) -> String {
 
 /// The client's address. `Forwarded` (RFC 7239) and `X-Forwarded-For` count only from configured proxies,
 /// and only back to the first address that is none.
-fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[IpAddr]) -> IpAddr {
-    if !proxies.contains(&peer) {
+fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> IpAddr {
+    if !proxies.iter().any(|proxy| proxy.contains(peer)) {
         return peer;
     }
     let forwarded = headers.get_all("forwarded").iter().filter_map(|value| value.to_str().ok());
@@ -45,7 +45,7 @@ fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[IpAddr]) -> IpAddr {
     });
     let old = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<IpAddr> = named.chain(old.flat_map(|value| value.split(','))).filter_map(address).collect();
-    hops.iter().rev().find(|hop| !proxies.contains(hop)).copied().unwrap_or(peer)
+    hops.iter().rev().find(|hop| !proxies.iter().any(|proxy| proxy.contains(**hop))).copied().unwrap_or(peer)
 }
 
 fn address(text: &str) -> Option<IpAddr> {
@@ -81,16 +81,17 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_count_only_from_proxies() {
-        let (proxy, peer): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.7".parse().unwrap());
+        let (address, peer): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.7".parse().unwrap());
+        let proxies: Vec<Network> = vec!["10.0.0.0/8".parse().unwrap()];
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "203.0.113.9, 198.51.100.1".parse().unwrap());
-        assert_eq!(client(&headers, peer, &[proxy]), peer);
-        assert_eq!(client(&headers, proxy, &[proxy]).to_string(), "198.51.100.1");
+        assert_eq!(client(&headers, peer, &proxies), peer);
+        assert_eq!(client(&headers, address, &proxies).to_string(), "198.51.100.1");
         headers.insert("x-forwarded-for", "203.0.113.9, 10.0.0.1".parse().unwrap());
-        assert_eq!(client(&headers, proxy, &[proxy]).to_string(), "203.0.113.9");
+        assert_eq!(client(&headers, address, &proxies).to_string(), "203.0.113.9");
         let mut headers = HeaderMap::new();
         headers.insert("forwarded", "for=\"[2001:db8::1]:443\"".parse().unwrap());
-        assert_eq!(client(&headers, proxy, &[proxy]).to_string(), "2001:db8::1");
+        assert_eq!(client(&headers, address, &proxies).to_string(), "2001:db8::1");
     }
 
     #[test]

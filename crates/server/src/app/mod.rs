@@ -21,7 +21,7 @@ use domain::{
 use store::{Entry, Guarded, Scope, Store, StoreError, Transaction, audit::Outcome};
 
 pub use self::limiter::Limiter;
-use crate::{auth::Authenticator, telemetry::Metrics};
+use crate::{auth::Authenticator, config::Network, telemetry::Metrics};
 
 /// What the service is made of.
 pub struct Parts {
@@ -44,7 +44,7 @@ pub struct Parts {
     /// Origins that browsers may call from; none closes CORS.
     pub cors_origins: Vec<String>,
     /// Proxies whose word on the client's address is believed.
-    pub trusted_proxies: Vec<std::net::IpAddr>,
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// How much one caller may ask.

@@ -1,10 +1,6 @@
 //! What is bound to a statement.
 
-use domain::{
-    ids::Id,
-    input::Named,
-    time::{Instant, LocalDate},
-};
+use domain::time::{Instant, LocalDate};
 
 /// A bound value.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,16 +53,6 @@ impl<T: IntoParam> IntoParam for Option<T> {
     fn into_param(self) -> Param {
         self.map_or(Param::Null, IntoParam::into_param)
     }
-}
-
-/// An id as a parameter.
-pub(crate) fn id<I: Id>(id: I) -> Param {
-    Param::Int(id.get())
-}
-
-/// A named value as a parameter.
-pub(crate) fn named<N: Named>(value: N) -> Param {
-    Param::Text(value.name().to_owned())
 }
 
 macro_rules! params {

@@ -71,12 +71,6 @@ impl Reader {
         N::named(&name).ok_or_else(|| self.corrupt("is none of the known names"))
     }
 
-    /// The next column, text that a constructor of ours accepts.
-    pub(crate) fn parsed<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, DbError> {
-        let text: String = self.get()?;
-        parse(&text).ok_or_else(|| self.corrupt("does not parse"))
-    }
-
     /// Passes over columns.
     pub(crate) fn skip(&mut self, columns: usize) {
         for _ in 0..columns {

@@ -1,17 +1,20 @@
 //! Statements are constants that only [`statements!`] makes, so that a test can prepare every one of them
 //! on both engines: a list that is not part of [`crate::slices`] is dead code and does not compile.
 
-use super::{DbError, EngineKind, Param};
+#[cfg(test)]
+use super::EngineKind;
+use super::{DbError, Param};
 
 /// A statement with its text for each engine.
 #[derive(Debug)]
-pub struct Sql {
+pub(crate) struct Sql {
     /// The name of the constant, for logs and metrics.
     pub(crate) name: &'static str,
     pub(crate) sqlite: &'static str,
     pub(crate) postgres: &'static str,
     pub(crate) parameters: usize,
     /// Whether it runs on the audit file (SQLite keeps that log in a file of its own).
+    #[cfg_attr(not(test), expect(dead_code, reason = "the test that prepares every statement reads it"))]
     pub(crate) audit: bool,
 }
 
@@ -21,6 +24,7 @@ impl Sql {
         Self { name, sqlite, postgres, parameters: highest(postgres), audit }
     }
 
+    #[cfg(test)]
     pub(crate) fn text(&self, engine: EngineKind) -> &'static str {
         match engine {
             EngineKind::Sqlite => self.sqlite,
@@ -71,7 +75,7 @@ macro_rules! statements {
         $crate::db::Sql::new(stringify!($name), $lite, $pg, true)
     };
     ($($(#[$doc:meta])* $([$where:ident])? $name:ident = { $($text:tt)+ };)+) => {
-        $($(#[$doc])* static $name: $crate::db::Sql = $crate::db::statements!(@one $name [$($where)?] [$($text)+]);)+
+        $($(#[$doc])* pub(crate) static $name: $crate::db::Sql = $crate::db::statements!(@one $name [$($where)?] [$($text)+]);)+
         /// Every statement of this slice.
         pub(crate) static STATEMENTS: &[&$crate::db::Sql] = &[$(&$name),+];
     };
