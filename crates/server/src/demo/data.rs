@@ -2,6 +2,7 @@
 //! the specification's samples; at any other anchor the readings, payments and due dates shift along.
 
 mod people;
+mod places;
 mod series;
 
 use std::collections::HashMap;
