@@ -59,7 +59,8 @@ impl std::fmt::Debug for Connector {
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: Client,
-    prepared: RwLock<HashMap<&'static str, Statement>>,
+    // By the statement's address: slices use the same names.
+    prepared: RwLock<HashMap<usize, Statement>>,
 }
 
 impl Connector {
@@ -92,13 +93,14 @@ impl Connector {
 
 impl Connection {
     pub(crate) async fn prepare(&self, sql: &'static Sql) -> Result<Statement, DbError> {
-        let known = self.prepared.read().ok().and_then(|known| known.get(sql.name).cloned());
+        let key = std::ptr::from_ref(sql).addr();
+        let known = self.prepared.read().ok().and_then(|known| known.get(&key).cloned());
         if let Some(statement) = known {
             return Ok(statement);
         }
         let statement = self.client.prepare(sql.postgres).await.map_err(error)?;
         if let Ok(mut known) = self.prepared.write() {
-            known.insert(sql.name, statement.clone());
+            known.insert(key, statement.clone());
         }
         Ok(statement)
     }
@@ -383,6 +385,10 @@ fn cell(ty: &Type, raw: &[u8]) -> Option<Cell> {
 
 fn error(error: tokio_postgres::Error) -> DbError {
     let Some(refused) = error.as_db_error() else {
+        if !error.is_closed() && std::error::Error::source(&error).is_some_and(|e| !e.is::<std::io::Error>()) {
+            // A parameter or column that does not fit: a defect, not an outage.
+            return DbError::Engine(error.to_string());
+        }
         // Not an answer of the server: the connection, or what we sent through it.
         return DbError::Unavailable(error.to_string());
     };

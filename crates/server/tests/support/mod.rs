@@ -1,0 +1,222 @@
+//! The real service for tests: a database of its own on either engine, the demonstration's data and provider,
+//! a real listener, and a client.
+
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use crypto::SystemRandom;
+use domain::time::{Clock, Instant, SystemClock, Zone};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use server::{
+    api,
+    app::{App, Limits, Parts},
+    auth::Authenticator,
+    demo::{data, oidc},
+    listen,
+    telemetry::Metrics,
+};
+use store::{EngineKind, Store, testing::TestDb};
+use tokio::sync::oneshot;
+
+/// The instant of the spec's samples.
+pub const ANCHOR: &str = "2025-01-15T12:00:00-06:00";
+
+/// The machine's clock, which a test may move forward.
+#[derive(Debug, Default)]
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub fn forward(&self, micros: i64) {
+        self.0.fetch_add(micros, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Instant {
+        SystemClock.now().plus(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A running service. Dropping it stops it and removes its database.
+pub struct Service {
+    pub base: String,
+    pub store: Arc<Store>,
+    pub app: Arc<App>,
+    pub clock: Arc<TestClock>,
+    pub db: TestDb,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+    /// The problem's code, `""` where the answer is none.
+    pub fn code(&self) -> String {
+        let problem = self.header("content-type") == "application/problem+json";
+        if problem { self.json()["code"].as_str().unwrap().to_owned() } else { String::new() }
+    }
+    /// `place:code` of each field error.
+    pub fn errors(&self) -> Vec<String> {
+        let body = self.json();
+        let errors = body["errors"].as_array().cloned().unwrap_or_default();
+        let place = |e: &serde_json::Value| {
+            ["pointer", "parameter", "header"].iter().find_map(|at| e[at].as_str().map(str::to_owned)).unwrap()
+        };
+        errors.iter().map(|e| format!("{}:{}", place(e), e["code"].as_str().unwrap())).collect()
+    }
+}
+
+impl Service {
+    pub async fn start(engine: EngineKind) -> Self {
+        let generous = Limits { caller_per_second: 100_000, caller_burst: 100_000, failures_per_minute: 100_000 };
+        Self::with_limits(engine, generous).await
+    }
+
+    pub async fn with_limits(engine: EngineKind, limits: Limits) -> Self {
+        let db = match engine {
+            EngineKind::Sqlite => TestDb::sqlite().unwrap(),
+            EngineKind::Postgres => TestDb::postgres().await.unwrap(),
+        };
+        let clock = Arc::new(TestClock::default());
+        let store = Arc::new(db.open(clock.clone()).await.unwrap());
+        let zone = Zone::named("America/Chicago").unwrap();
+        let anchor = Instant::parse(ANCHOR).unwrap();
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let issuer = format!("{base}{}", oidc::PATH);
+        data::load(&store, anchor, &zone, &issuer).await.unwrap();
+        let random = Arc::new(SystemRandom);
+        let provider = Arc::new(oidc::Provider::new(issuer, clock.clone(), random.clone()).unwrap());
+        let authenticator = Arc::new(Authenticator::new(vec![provider.issuer_config()], clock.clone()).unwrap());
+        let app = App::new(Parts {
+            store: Arc::clone(&store),
+            authenticator,
+            clock: clock.clone(),
+            random,
+            business_time: Some(anchor),
+            zone,
+            limits,
+            metrics: Arc::new(Metrics::default()),
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+        });
+        let router = api::router(Arc::clone(&app)).merge(oidc::router(provider));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let listening = listen::Limits {
+            connections: 512,
+            header: std::time::Duration::from_secs(5),
+            idle: std::time::Duration::from_secs(30),
+            drain: std::time::Duration::from_secs(1),
+        };
+        tokio::spawn(listen::serve(listener, router, listening, Arc::default(), stopped));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { base, store, app, clock, db, client, stop: Some(stop) }
+    }
+
+    /// An access token of a demonstration user or service.
+    pub async fn token(&self, user: &str) -> String {
+        let services = ["billing", "meter", "market", "notifications"];
+        let form = if services.contains(&user) {
+            format!("grant_type=client_credentials&client_id={user}&client_secret={user}")
+        } else {
+            format!("grant_type=password&client_id=demo&username={user}&password={user}")
+        };
+        let url = format!("{}/demo/oidc/token", self.base);
+        let form_type = ("content-type", "application/x-www-form-urlencoded");
+        let answer = self.client.post(url).header(form_type.0, form_type.1).body(form).send().await.unwrap();
+        let body: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a request with a token (`None` for none), headers and body.
+    pub async fn send(
+        &self,
+        method: Method,
+        token: Option<&str>,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap() }
+    }
+
+    /// GET as a demonstration user.
+    pub async fn get(&self, user: &str, path: &str) -> Answer {
+        let token = self.token(user).await;
+        self.send(Method::GET, Some(&token), path, &[], None).await
+    }
+
+    /// PUT of JSON as a demonstration user.
+    pub async fn put(&self, user: &str, path: &str, body: &str) -> Answer {
+        let token = self.token(user).await;
+        let json = [("content-type", "application/json")];
+        self.send(Method::PUT, Some(&token), path, &json, Some(body.into())).await
+    }
+
+    /// PATCH of a merge patch as a demonstration user.
+    pub async fn patch(&self, user: &str, path: &str, body: &str) -> Answer {
+        let token = self.token(user).await;
+        let patch = [("content-type", "application/merge-patch+json")];
+        self.send(Method::PATCH, Some(&token), path, &patch, Some(body.into())).await
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            drop(stop.send(()));
+        }
+    }
+}
+
+/// Makes a test on each engine of every `async fn name(service: Service)`.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::support::Service::start(store::EngineKind::Sqlite).await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::support::Service::start(store::EngineKind::Postgres).await).await;
+            })+
+        }
+    };
+}
