@@ -7,15 +7,18 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 pub mod customers;
 mod db;
 mod error;
 mod guard;
 pub mod idempotency;
+pub mod inspect;
 mod links;
 pub mod meters;
 pub mod migrate;
 mod open;
+mod operate;
 pub mod outbox;
 mod partitions;
 pub mod preferences;
@@ -26,6 +29,8 @@ mod scope;
 pub mod seed;
 mod sealed;
 mod session;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 use std::sync::Arc;
 
@@ -41,6 +46,7 @@ pub use crate::{
     error::StoreError,
     guard::{Guarded, Receipt},
     open::{Location, OpenError, Options},
+    operate::{Operator, verify_audit},
     scope::{Caller, Origin, Refusal, Scope},
     session::{Entry, Session, Transaction},
 };
@@ -58,22 +64,23 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         customers::STATEMENTS,
         db::postgres::STATEMENTS,
         idempotency::STATEMENTS,
+        inspect::STATEMENTS,
         links::STATEMENTS,
         meters::STATEMENTS,
         open::STATEMENTS,
+        operate::STATEMENTS,
         outbox::STATEMENTS,
         preferences::STATEMENTS,
         premises::STATEMENTS,
         readings::STATEMENTS,
-        seed::STATEMENTS,
         session::STATEMENTS,
     ];
     slices.extend(audit::LISTS);
+    slices.extend(seed::LISTS);
     slices
 }
 
 /// An open store.
-#[derive(Debug)]
 pub struct Store {
     pub(crate) db: Arc<Db>,
     pub(crate) keyring: Arc<Keyring>,
@@ -81,6 +88,12 @@ pub struct Store {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) audit: AuditLog,
     links: Links,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("engine", &self.engine()).finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -199,7 +212,7 @@ impl Store {
             categories: caller.rule.categories,
             request_id: caller.origin.request_id.clone(),
             detail: None,
-            who: Some(who::seal(key, owner, at, &who)?),
+            who: Some(who::seal(key, owner, at, &who).map_err(crypto::KeyError::from)?),
         })
     }
 
@@ -211,10 +224,9 @@ impl Store {
         if let (Some(to), Some(from)) = (id.get_mut(..6), millis.get(2..)) {
             to.copy_from_slice(from);
         }
-        if let [_, _, _, _, _, _, version, _, variant, ..] = &mut id {
-            *version = (*version & 0x0f) | 0x70;
-            *variant = (*variant & 0x3f) | 0x80;
-        }
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
+        *version = (*version & 0x0f) | 0x70;
+        *variant = (*variant & 0x3f) | 0x80;
         Ok(id)
     }
 }

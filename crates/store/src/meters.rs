@@ -70,7 +70,7 @@ statements! {
         ORDER BY p.start_at DESC LIMIT 1") };
     OF_ACCOUNTS = { concat!("SELECT p.account_id, p.premise_id, ", meter_columns!(), ", p.start_at, p.end_at
         FROM premise p ", meters_of_premise!(), "
-        WHERE p.customer_id = $1 AND ($2 = 0 OR p.account_id = $2) AND (p.end_at IS NULL OR p.end_at > $3)
+        WHERE p.customer_id = $1 AND (p.account_id = $2 OR $2 = 0) AND (p.end_at IS NULL OR p.end_at > $3)
             AND m.meter_id IS NOT NULL
         ORDER BY p.account_id, p.premise_id, m.meter_id") };
 }

@@ -10,7 +10,7 @@ use crate::{
 statements! {
     INSERT = {"INSERT INTO outbox (customer_id, sequence, event_id, type, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)"};
     LIST = {"SELECT event_id, customer_id, sequence, type, occurred_at, data, position, delivered_at FROM outbox
-        WHERE ($1 OR delivered_at IS NULL) AND ($2 = 0 OR customer_id = $2)
+        WHERE ($1 OR delivered_at IS NULL) AND (customer_id = $2 OR $2 = 0)
         ORDER BY occurred_at, customer_id, sequence LIMIT $3"};
 }
 
