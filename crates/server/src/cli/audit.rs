@@ -1,0 +1,163 @@
+//! `audit verify` and `audit show`.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Subcommand;
+use domain::{
+    ids::{CustomerId, Id as _},
+    input::Named as _,
+    time::Instant,
+};
+use serde_json::json;
+use store::{
+    Operator,
+    audit::{Filter, Shown, ShownWho},
+};
+
+use super::{Failure, database, instant, keys, print};
+use crate::config::Config;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// Verify every record and checkpoint: finds what was changed, removed, inserted or reordered
+    Verify {
+        /// Checkpoints kept outside the database (audit.checkpoint-file): shows cut tails and lost lanes
+        #[arg(long, value_name = "FILE")]
+        checkpoints: Option<PathBuf>,
+    },
+    /// Show records, newest first. Who acted is personal data: this look is recorded too
+    Show(ShowArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// Why you look; it stands in the audit log
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: String,
+    /// Records about this customer's data
+    #[arg(long, value_name = "ID")]
+    customer: Option<i64>,
+    /// From this instant on
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    from: Option<Instant>,
+    /// Before this instant
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    to: Option<Instant>,
+    /// Of this operation, such as getAccount
+    #[arg(long, value_name = "NAME")]
+    action: Option<String>,
+    /// Of this request
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let fits = (3..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err("say in 3 to 200 characters why you look".into()) }
+}
+
+pub(super) async fn run(command: Audit, config: &Config, user: &str) -> Result<(), Failure> {
+    match command {
+        Audit::Verify { checkpoints } => verify(config, checkpoints.as_deref()).await,
+        Audit::Show(arguments) => show(config, arguments, user).await,
+    }
+}
+
+async fn verify(config: &Config, checkpoints: Option<&Path>) -> Result<(), Failure> {
+    let keyring = keys::load_for(config)?;
+    let open = |file: &Path| -> Result<Box<dyn BufRead + Send>, Failure> {
+        let opened = File::open(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display())))?;
+        Ok(Box::new(BufReader::new(opened)))
+    };
+    let lines = checkpoints.map(open).transpose()?;
+    let report = store::verify_audit(&config.location(), &keyring, lines).await.map_err(Failure::failed)?;
+    print(format_args!(
+        "{} records in {} lanes, {} checkpoints inside, {} outside, {} records on their way",
+        report.records, report.lanes, report.checkpoints, report.outside, report.pending
+    ))?;
+    for finding in &report.findings {
+        print(format_args!("FOUND  {finding}"))?;
+    }
+    let found = report.findings.len() as u64 + report.unlisted;
+    if found > 0 {
+        return Err(Failure::findings(format_args!("The audit log is not as it was written: {found} findings.")));
+    }
+    if checkpoints.is_none() {
+        print(
+            "Without --checkpoints FILE it cannot be seen whether records and their checkpoints were removed together.",
+        )?;
+    }
+    print("OK")
+}
+
+async fn show(config: &Config, arguments: ShowArgs, user: &str) -> Result<(), Failure> {
+    let ShowArgs { reason, customer, from, to, action, request_id, limit, json } = arguments;
+    let known = |id| CustomerId::new(id).ok_or_else(|| Failure::usage("There is no such customer id."));
+    let customer = customer.map(known).transpose()?;
+    let filter = Filter { customer, from, to, action, request_id, limit };
+    let store = Arc::new(database::open(config).await?);
+    let shown = store.show_audit(&filter, Operator { user, reason: &reason }).await;
+    store.audit_log().close().await;
+    for one in shown.map_err(Failure::failed)? {
+        if json { print(object(&one))? } else { print(line(&one))? }
+    }
+    Ok(())
+}
+
+fn who(shown: &Shown) -> (&str, &str, String) {
+    match &shown.who {
+        ShownWho::Nobody => ("", "", String::new()),
+        ShownWho::Erased => ("", "erased", String::new()),
+        ShownWho::Known(who) => {
+            (&who.issuer, &who.subject, who.network.map(|network| network.to_string()).unwrap_or_default())
+        }
+    }
+}
+
+fn line(shown: &Shown) -> String {
+    let record = &shown.record;
+    let (_, subject, network) = who(shown);
+    let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let customer = record.customer.map(|id| format!("customer/{}", id.get())).unwrap_or_default();
+    let resource = record.resource.as_deref().unwrap_or_default();
+    let categories: Vec<&str> = record.categories.names().collect();
+    [
+        record.at.to_string(),
+        record.outcome.name().to_owned(),
+        record.action.to_string(),
+        record.status.to_string(),
+        dash(&customer),
+        dash(resource),
+        dash(&categories.join(",")),
+        format!("{}:{}", record.actor.name(), dash(subject)),
+        dash(&network),
+        dash(&record.request_id),
+        dash(record.detail.as_deref().unwrap_or_default()),
+    ]
+    .join("  ")
+}
+
+fn object(shown: &Shown) -> serde_json::Value {
+    let record = &shown.record;
+    let (issuer, subject, network) = who(shown);
+    json!({
+        "lane": shown.position.map(|(lane, _)| lane), "number": shown.position.map(|(_, number)| number),
+        "at": record.at, "outcome": record.outcome.name(), "action": record.action, "status": record.status,
+        "customerId": record.customer.map(|id| id.get()), "resource": record.resource,
+        "categories": record.categories.names().collect::<Vec<_>>(), "actor": record.actor.name(),
+        "issuer": issuer, "subject": subject, "network": network,
+        "requestId": record.request_id, "detail": record.detail,
+    })
+}

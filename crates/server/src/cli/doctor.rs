@@ -1,0 +1,192 @@
+//! `doctor`: what would keep the service from working, one line each, found without changing anything.
+
+use std::{fmt::Display, fs, path::Path, time::Duration};
+
+use domain::time::{Clock as _, SystemClock};
+use reqwest::redirect::Policy;
+use store::{Location, inspect};
+
+use super::{Failure, database, keys, print};
+use crate::config::Config;
+
+/// Less free space than this is worth a warning, in bytes.
+const LOW_DISK: u64 = 1024 * 1024 * 1024;
+/// Less than this will soon stop every change.
+const NO_DISK: u64 = 64 * 1024 * 1024;
+
+#[derive(Default)]
+struct Report {
+    failures: usize,
+}
+
+impl Report {
+    fn ok(&self, subject: &str, what: impl Display) -> Result<(), Failure> {
+        print(format_args!("OK    {subject}: {what}"))
+    }
+    fn warn(&self, subject: &str, what: impl Display) -> Result<(), Failure> {
+        print(format_args!("WARN  {subject}: {what}"))
+    }
+    fn fail(&mut self, subject: &str, what: impl Display) -> Result<(), Failure> {
+        self.failures += 1;
+        print(format_args!("FAIL  {subject}: {what}"))
+    }
+}
+
+/// `doctor`. Exit code 3 when a line says FAIL.
+pub(super) async fn doctor(config: &Config) -> Result<(), Failure> {
+    let mut report = Report::default();
+    let location = config.location();
+    let installed = database(&mut report, &location).await?;
+    keyring(&mut report, config, installed.as_ref())?;
+    disk(&mut report, config)?;
+    checkpoints(&mut report, config.audit_checkpoint_file.as_deref())?;
+    issuers(&mut report, config, installed.is_some_and(|installed| installed.demo_anchor.is_some())).await?;
+    match report.failures {
+        0 => Ok(()),
+        1 => Err(Failure::findings("One thing needs mending before the service can work.")),
+        found => Err(Failure::findings(format_args!("{found} things need mending before the service can work."))),
+    }
+}
+
+async fn database(report: &mut Report, location: &Location) -> Result<Option<inspect::Installed>, Failure> {
+    let name = database::name(location);
+    let inspection = match inspect::inspect(location).await {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            report.fail("database", format_args!("{name} cannot be reached: {error}"))?;
+            return Ok(None);
+        }
+    };
+    let known = store::migrate::VERSION;
+    match inspection.schema {
+        Some(schema) if schema == known => report.ok("database", format_args!("{name} has schema {known}"))?,
+        Some(schema) if schema > known => {
+            report.fail(
+                "database",
+                format_args!("{name} has schema {schema}, this program knows {known}: use the newer one"),
+            )?;
+        }
+        _ if matches!(location, Location::Directory(_)) => {
+            report.ok("database", format_args!("{name} will be made or brought up to date by `serve`"))?;
+        }
+        _ => report.fail("database", format_args!("{name} is not migrated: run `customer-service migrate`"))?,
+    }
+    if inspection.schema.is_some() {
+        match inspect::examine(location, SystemClock.now()).await {
+            Err(error) => report.fail("database", error)?,
+            Ok(findings) => {
+                for finding in findings {
+                    match finding.trouble {
+                        Some(trouble) => report.fail(finding.subject, trouble)?,
+                        None => report.ok(finding.subject, "as it should be")?,
+                    }
+                }
+            }
+        }
+    }
+    if let Some(installed) = &inspection.installed {
+        let now = SystemClock.now();
+        if now < installed.created_at {
+            let made = installed.created_at;
+            report.fail("clock", format_args!("it is {now} here, before the database was made ({made})"))?;
+        }
+        if let Some(anchor) = installed.demo_anchor {
+            report.warn("database", format_args!("it holds sample data of a demonstration as of {anchor}"))?;
+        }
+    }
+    Ok(inspection.installed)
+}
+
+fn keyring(report: &mut Report, config: &Config, installed: Option<&inspect::Installed>) -> Result<(), Failure> {
+    match keys::load_for(config) {
+        Err(failure) => report.fail("keyring", failure),
+        Ok(keyring) => match installed {
+            None => report.ok("keyring", "complete; the database does not know it yet"),
+            Some(installed) if installed.key_fingerprint == keyring.fingerprint() => {
+                report.ok("keyring", "complete, and the database's own")
+            }
+            Some(_) => report.fail("keyring", keys::WRONG),
+        },
+    }
+}
+
+fn disk(report: &mut Report, config: &Config) -> Result<(), Failure> {
+    let mut places = Vec::new();
+    if config.database_url.is_none() {
+        places.push(config.data_dir.as_path());
+    }
+    places.extend(config.audit_checkpoint_file.as_deref().and_then(Path::parent));
+    for place in places {
+        // What does not exist yet will lie where its nearest existing parent is.
+        let existing = place.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("."));
+        match rustix::fs::statvfs(existing) {
+            Err(error) => report.warn("disk", format_args!("{}: {error}", place.display()))?,
+            Ok(figures) => {
+                let free = figures.f_bavail.saturating_mul(figures.f_frsize);
+                let text = format!("{} MiB free for {}", free / (1024 * 1024), place.display());
+                match free {
+                    ..NO_DISK => report.fail("disk", text)?,
+                    NO_DISK..LOW_DISK => report.warn("disk", text)?,
+                    _ => report.ok("disk", text)?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn checkpoints(report: &mut Report, file: Option<&Path>) -> Result<(), Failure> {
+    let Some(file) = file else {
+        return report.warn(
+            "checkpoints",
+            "audit.checkpoint-file is not set: whoever owns the database can cut off the audit log's end unseen",
+        );
+    };
+    let existed = file.exists();
+    match fs::OpenOptions::new().append(true).create(true).open(file) {
+        Err(error) => report.fail("checkpoints", format_args!("{} cannot be written: {error}", file.display())),
+        Ok(_) => {
+            if !existed {
+                // Only to see whether it can be made.
+                drop(fs::remove_file(file));
+            }
+            report.ok("checkpoints", format_args!("{} can be written", file.display()))
+        }
+    }
+}
+
+async fn issuers(report: &mut Report, config: &Config, demo: bool) -> Result<(), Failure> {
+    if config.issuers.is_empty() {
+        return if demo {
+            report.ok("issuers", "none is configured; the demonstration brings its own")
+        } else {
+            report.fail("issuers", "none is configured: nobody could sign in")
+        };
+    }
+    let clock = std::sync::Arc::new(SystemClock);
+    if let Err(error) = crate::auth::Authenticator::new(config.issuers.clone(), clock) {
+        return report.fail("issuers", error);
+    }
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).redirect(Policy::none()).no_proxy();
+    let client = client.build().map_err(Failure::failed)?;
+    for issuer in &config.issuers {
+        let keys = async {
+            let answer = client.get(&issuer.jwks_url).send().await?.error_for_status()?;
+            answer.json::<serde_json::Value>().await
+        };
+        let name = &issuer.issuer;
+        match keys.await {
+            Err(error) => {
+                // The service starts all the same, and answers 503 to this issuer's tokens until it is back.
+                report.warn("issuers", format_args!("{name}: its keys cannot be fetched: {}", error.without_url()))?;
+            }
+            Ok(set) => match set.get("keys").and_then(serde_json::Value::as_array) {
+                Some(keys) if !keys.is_empty() => {
+                    report.ok("issuers", format_args!("{name} has {} keys", keys.len()))?
+                }
+                _ => report.fail("issuers", format_args!("{name}: {} is no set of keys", issuer.jwks_url))?,
+            },
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The keyring: reading it, making it, checking it.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Subcommand;
+use crypto::{Keyring, SystemRandom};
+use domain::time::{Clock as _, SystemClock};
+use zeroize::Zeroizing;
+
+use super::{Failure, print};
+use crate::config::Config;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    /// Make a whole new keyring. Whoever has it reads everything; whoever loses it, nothing
+    Generate {
+        /// A file that does not exist yet; without it the keyring is printed
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Check that the keyring can be used, and that it belongs to the database
+    Check,
+}
+
+/// `keys generate`.
+pub(super) fn generate(out: Option<&Path>) -> Result<(), Failure> {
+    let created = SystemClock.now().to_string();
+    let keyring = Keyring::generate(&SystemRandom, &created).map_err(Failure::failed)?;
+    match out {
+        None => print(keyring.reveal().trim_end()),
+        Some(file) => {
+            write(file, keyring.reveal())?;
+            print(format_args!(
+                "{} holds a new keyring. Keep a copy apart from the database's backups.",
+                file.display()
+            ))
+        }
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::failed(format_args!(
+            "{} exists already and is not overwritten: without its keys the data sealed under them is lost.",
+            file.display()
+        )),
+        _ => Failure::failed(format_args!("{} cannot be written: {e}.", file.display())),
+    };
+    let mut opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
+    opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()).map_err(failed)
+}
+
+/// The configured keyring.
+pub(super) fn load(config: &Config) -> Result<Arc<Keyring>, Failure> {
+    match (&config.keyring, &config.keyring_file) {
+        (Some(text), _) => parse(text.expose(), "the setting keyring"),
+        (None, Some(file)) => read(file),
+        (None, None) => Err(Failure::usage(
+            "There is no keyring. Make one with `customer-service keys generate --out FILE` and name it with \
+             --keyring-file FILE or CUSTOMER_SERVICE_KEYRING_FILE. If the database was made with another one, give that.",
+        )),
+    }
+}
+
+/// The keyring for commands: the configured one, or the one that a demonstration left in its data directory.
+pub(super) fn load_for(config: &Config) -> Result<Arc<Keyring>, Failure> {
+    let of_demo = config.data_dir.join("keyring");
+    if config.keyring.is_none() && config.keyring_file.is_none() && of_demo.exists() {
+        return read(&of_demo);
+    }
+    load(config)
+}
+
+/// The keyring of a demonstration, in its data directory: made when there is none and nothing was sealed yet.
+pub(super) fn of_demo(config: &Config, sealed_before: bool) -> Result<Arc<Keyring>, Failure> {
+    if config.keyring.is_some() || config.keyring_file.is_some() {
+        return load(config);
+    }
+    let file = config.data_dir.join("keyring");
+    if file.exists() {
+        return read(&file);
+    }
+    if sealed_before {
+        return Err(Failure::failed(format_args!(
+            "The demonstration's keyring {} is gone, and nothing opens without it. Use another database, or delete this one.",
+            file.display()
+        )));
+    }
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(&config.data_dir)
+        .map_err(|e| Failure::failed(format_args!("{} cannot be made: {e}.", config.data_dir.display())))?;
+    let keyring = Keyring::generate(&SystemRandom, &SystemClock.now().to_string()).map_err(Failure::failed)?;
+    write(&file, keyring.reveal())?;
+    read(&file)
+}
+
+/// Reads a keyring from a file that only its owner can read.
+pub(super) fn read(file: &Path) -> Result<Arc<Keyring>, Failure> {
+    let failed =
+        |e: std::io::Error| Failure::failed(format_args!("The keyring {} cannot be read: {e}.", file.display()));
+    let mut opened = fs::File::open(file).map_err(failed)?;
+    // Of the opened file, not of the name: the two could differ.
+    let mode = opened.metadata().map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Failure::failed(format_args!(
+            "The keyring {0} can be read by others (mode {1:04o}). Run `chmod 600 {0}`.",
+            file.display(),
+            mode & 0o7777
+        )));
+    }
+    // Larger than any keyring: growing would leave copies of the keys behind.
+    let mut text = Zeroizing::new(String::with_capacity(64 * 1024));
+    opened.read_to_string(&mut text).map_err(failed)?;
+    parse(&text, &file.display().to_string())
+}
+
+fn parse(text: &str, place: &str) -> Result<Arc<Keyring>, Failure> {
+    text.parse().map(Arc::new).map_err(|e| Failure::failed(format_args!("The keyring ({place}) cannot be used: {e}.")))
+}
+
+/// The sentence about a keyring that is not the database's.
+pub(super) const WRONG: &str = "The keyring does not belong to this database: the data was sealed with another one. \
+                                Give the keyring with which the database was made.";
+
+/// `keys check`.
+pub(super) async fn check(config: &Config) -> Result<(), Failure> {
+    let keyring = load_for(config)?;
+    let fingerprint = keyring.fingerprint();
+    print(format_args!(
+        "The keyring is complete. Fingerprint: {}",
+        hex::encode(fingerprint.get(..8).unwrap_or_default())
+    ))?;
+    let inspection = store::inspect::inspect(&config.location()).await.map_err(Failure::failed)?;
+    match inspection.installed {
+        None => print("The database is empty; it will belong to this keyring."),
+        Some(installed) if installed.key_fingerprint == fingerprint => print("It belongs to the database."),
+        Some(_) => Err(Failure::findings(WRONG)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyring_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keyring");
+        generate(Some(&file)).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        read(&file).unwrap();
+        for mode in [0o640, 0o604, 0o620, 0o601, 0o666] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let sentence = read(&file).unwrap_err().to_string();
+            assert!(sentence.contains("chmod 600"), "{mode:o}: {sentence}");
+        }
+        let before = fs::read(&file).unwrap();
+        assert!(generate(Some(&file)).unwrap_err().to_string().contains("not overwritten"));
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+}

@@ -1,0 +1,206 @@
+//! `serve`: putting the service together, running it, and ending it in order.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use crypto::SystemRandom;
+use domain::time::{Clock as _, SystemClock, Zone};
+use store::{Location, Store};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use super::{Demo, Failure, database, demo, keys, print};
+use crate::{
+    api,
+    app::{self, App},
+    auth::Authenticator,
+    config::Config,
+    demo::oidc,
+    listen::{self, Connections, Limits},
+    management::{self, Management},
+    telemetry::Metrics,
+};
+
+/// Connections to the management listener: a prober and a scraper or two.
+const MANAGEMENT_CONNECTIONS: usize = 64;
+
+/// A service that is ready and listens; [`Service::run`] answers.
+pub struct Service {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// Where health and metrics listen.
+    pub management_address: SocketAddr,
+    /// What a demonstration says about itself.
+    pub banner: Option<String>,
+    listener: TcpListener,
+    management: TcpListener,
+    router: Router,
+    management_router: Router,
+    limits: Limits,
+    connections: Arc<Connections>,
+    store: Arc<Store>,
+    authenticator: Arc<Authenticator>,
+}
+
+/// `serve`.
+pub(super) async fn serve(config: &Config, demo: Option<Demo>) -> Result<(), Failure> {
+    let end = stop_signal()?;
+    let service = Box::pin(start(config, demo)).await?;
+    let (api, management) = (service.address, service.management_address);
+    tracing::info!(%api, %management, version = env!("CARGO_PKG_VERSION"), "ready");
+    if let Some(banner) = &service.banner {
+        // Whoever started it need not read on: a service does not end because nobody listens.
+        drop(print(banner));
+    }
+    service.run(end).await;
+    Ok(())
+}
+
+/// Opens everything. What is wrong is found before anything is changed, as far as that can be.
+///
+/// # Errors
+/// [`Failure`], a sentence that says what to do.
+pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failure> {
+    let location = config.location();
+    let zone = Zone::named(&config.zone).ok_or_else(|| Failure::usage("zone is no IANA time zone."))?;
+    let inspection = store::inspect::inspect(&location).await.map_err(Failure::failed)?;
+    let installed = inspection.installed.as_ref();
+    demo::check(demo.as_ref(), config, installed)?;
+    let keyring = if demo.is_some() { keys::of_demo(config, installed.is_some())? } else { keys::load(config)? };
+    if installed.is_some_and(|installed| installed.key_fingerprint != keyring.fingerprint()) {
+        return Err(Failure::failed(keys::WRONG));
+    }
+    let (listener, address) = bind("listen", config.listen).await?;
+    let (management, management_address) = bind("management.listen", config.management_listen).await?;
+    let base = demo::base_url(address);
+    let issuer = format!("{base}{}", oidc::PATH);
+    if demo.is_none() {
+        // Only to refuse wrong issuers before the database is touched.
+        Authenticator::new(config.issuers.clone(), Arc::new(SystemClock)).map_err(Failure::usage)?;
+    }
+    match (&location, &demo) {
+        (Location::Directory(_), _) => database::bring_up(&location).await?,
+        (Location::Server(_), Some(_)) => {
+            tracing::warn!("the demonstration brings the PostgreSQL schema up to date by itself");
+            database::bring_up(&location).await?;
+        }
+        // A role of its own owns the tables there: see `migrate`.
+        (Location::Server(_), None) => {}
+    }
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let opened = Store::open(&location, keyring, clock.clone(), random.clone(), database::options(config));
+    let store = Arc::new(Box::pin(opened).await.map_err(Failure::failed)?);
+    let mut issuers = config.issuers.clone();
+    let mut provider = None;
+    if let Some(demo) = &demo {
+        demo::prepare(demo, &store, clock.now(), &zone, &issuer).await?;
+        let made = demo::provider(issuer, &store, clock.clone(), random.clone())?;
+        issuers.push(made.issuer_config());
+        provider = Some(made);
+    }
+    let authenticator = Arc::new(Authenticator::new(issuers, clock.clone()).map_err(Failure::usage)?);
+    let metrics = Arc::new(Metrics::default());
+    let connections = Arc::new(Connections::default());
+    metrics.watch(&store, &authenticator, &connections);
+    let business_time = demo.as_ref().and_then(|demo| demo.as_of);
+    let app = App::new(app::Parts {
+        store: Arc::clone(&store),
+        authenticator: Arc::clone(&authenticator),
+        clock,
+        random,
+        business_time,
+        zone,
+        limits: app::Limits {
+            caller_per_second: config.limits_requests_per_second,
+            caller_burst: config.limits_burst,
+            failures_per_minute: config.limits_failed_logins_per_minute,
+        },
+        metrics: Arc::clone(&metrics),
+        cors_origins: config.http_cors_origins.clone(),
+        trusted_proxies: config.http_trusted_proxies.clone(),
+    });
+    let mut router = api::router(app);
+    if let Some(provider) = provider {
+        router = router.merge(oidc::router(provider));
+    }
+    let banner = demo.map(|demo| demo::banner(&base, &demo::base_url(management_address), &demo, business_time));
+    let limits = Limits {
+        connections: config.http_max_connections,
+        header: config.header_timeout(),
+        idle: config.idle_timeout(),
+        drain: config.drain(),
+    };
+    let management_router = management::router(Management { store: Arc::clone(&store), metrics });
+    Ok(Service {
+        address,
+        management_address,
+        banner,
+        listener,
+        management,
+        router,
+        management_router,
+        limits,
+        connections,
+        store,
+        authenticator,
+    })
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |e| Failure::failed(format_args!("{setting}: {address} cannot be listened on: {e}."));
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+impl Service {
+    /// Answers until `end` resolves, lets requests at work finish, and closes the audit log behind them. Health
+    /// and metrics answer to the last.
+    pub async fn run(self, end: impl Future<Output = ()>) {
+        let Self { listener, management, router, management_router, limits, connections, store, authenticator, .. } =
+            self;
+        let keys = tokio::spawn(async move { authenticator.keep_fresh().await });
+        let (last, ended) = oneshot::channel::<()>();
+        let few = Limits { connections: MANAGEMENT_CONNECTIONS, drain: std::time::Duration::from_secs(1), ..limits };
+        let health: JoinHandle<()> =
+            tokio::spawn(listen::serve(management, management_router, few, Arc::default(), async {
+                // The sender's end counts as well.
+                drop(ended.await);
+            }));
+        listen::serve(listener, router, limits, connections, end).await;
+        tracing::info!("no more requests; closing the audit log");
+        keys.abort();
+        store.audit_log().close().await;
+        drop(last);
+        if let Err(failed) = health.await {
+            tracing::error!(error = %failed, "the management listener failed");
+        }
+        tracing::info!("ended");
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let (asked, end) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let mut one = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        one().await;
+        tracing::info!("asked to end: taking no more connections, finishing what is at work");
+        drop(asked);
+        one().await;
+        tracing::warn!("asked again: ending at once");
+        std::process::exit(1);
+    });
+    Ok(async move { drop(end.await) })
+}

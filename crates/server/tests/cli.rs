@@ -1,0 +1,231 @@
+//! The binary as scripts see it: exit codes, sentences, what is printed and what is refused.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const SAMPLES: &str = "2025-01-15T12:00:00-06:00";
+
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn command(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_customer-service"));
+    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CUSTOMER_SERVICE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Done {
+    let done = command(dir, arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Done { code: done.status.code().unwrap_or(-1), out: text(done.stdout), err: text(done.stderr) }
+}
+
+/// Asserts the exit code, and that what was said holds some words.
+fn expect(dir: &Path, arguments: &[&str], code: i32, words: &str) -> Done {
+    let done = run(dir, arguments);
+    let said = format!("{}{}", done.out, done.err);
+    assert_eq!(done.code, code, "{arguments:?} said {said}");
+    assert!(said.contains(words), "{arguments:?} should say {words:?}, said {said}");
+    done
+}
+
+struct Server {
+    child: Child,
+    lines: Vec<String>,
+}
+
+impl Server {
+    /// Starts and waits until the curl line was printed.
+    fn start(dir: &Path, more: &[&str]) -> Self {
+        let mut arguments = vec!["serve", "--demo", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
+        arguments.extend(more);
+        let mut child = command(dir, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let last = line.starts_with("curl ");
+            lines.push(line);
+            if last {
+                return Self { child, lines };
+            }
+        }
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        panic!("no curl line: {lines:?} {said}");
+    }
+
+    fn word(&self, begins: &str) -> &str {
+        let mut words = self.lines.iter().flat_map(|line| line.split_whitespace());
+        words.find(|word| word.starts_with("http://") && word.ends_with(begins)).unwrap()
+    }
+
+    fn get(&self, url_ends: &str) -> String {
+        let url = self.word(url_ends).trim_start_matches("http://");
+        let (host, path) = url.split_once('/').unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn pasted(&self) -> String {
+        let line = self.lines.last().unwrap();
+        let done = Command::new("sh").args(["-c", line]).output().unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    fn terminate(mut self) -> i32 {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(began.elapsed() < Duration::from_secs(15), "it did not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn wrong_usage_and_wrong_settings_exit_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    expect(dir, &["--help"], 0, "Exit codes");
+    expect(dir, &["serve", "--help"], 0, "--limits-burst");
+    expect(dir, &["nonsense"], 2, "Usage");
+    expect(dir, &["serve", "--as-of", SAMPLES], 2, "--demo");
+    expect(dir, &["serve", "--demo", "--as-of", "yesterday"], 2, "offset");
+    expect(dir, &["config", "--listen", "here"], 2, "address:port");
+    expect(dir, &["audit", "show"], 2, "--reason");
+    expect(dir, &["serve"], 2, "keys generate");
+    fs::write(dir.join("wrong.toml"), "keyring-fiel = 'x'").unwrap();
+    expect(dir, &["config", "--config", "wrong.toml"], 2, "Did you mean keyring-file?");
+    assert!(!dir.join("data").exists(), "a refused start leaves nothing behind");
+}
+
+#[test]
+fn the_settings_in_force_say_where_they_came_from() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("own.toml"), "zone = 'UTC'\n[database]\nurl = 'postgres://u:hunter2@h/d'\n").unwrap();
+    let done = expect(
+        dir.path(),
+        &["config", "--config", "own.toml", "--audit-lanes", "2"],
+        0,
+        "zone = \"UTC\"  # file own.toml",
+    );
+    assert!(done.out.contains("audit.lanes = 2  # flag --audit-lanes"), "{}", done.out);
+    assert!(done.out.contains("database.url = (secret)") && !done.out.contains("hunter2"), "{}", done.out);
+}
+
+#[test]
+fn keys_are_made_once_for_the_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    expect(dir, &["keys", "generate", "--out", "ring"], 0, "new keyring");
+    let file = dir.join("ring");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    expect(dir, &["keys", "generate", "--out", "ring"], 1, "not overwritten");
+    expect(dir, &["keys", "check", "--keyring-file", "ring"], 0, "complete");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    expect(dir, &["keys", "check", "--keyring-file", "ring"], 1, "chmod 600");
+    expect(dir, &["serve", "--keyring-file", "ring"], 1, "chmod 600");
+    expect(dir, &["keys", "check", "--keyring-file", "absent"], 1, "cannot be read");
+    // A whole keyring, but nobody to sign in.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let free = ["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
+    let mut serve = vec!["serve", "--keyring-file", "ring"];
+    serve.extend(free);
+    expect(dir, &serve, 2, "No issuer");
+    expect(dir, &["doctor", "--keyring-file", "ring"], 3, "FAIL  issuers");
+}
+
+#[test]
+fn commands_make_no_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    expect(dir, &["keys", "generate", "--out", "ring"], 0, "");
+    expect(dir, &["outbox", "list", "--keyring-file", "ring"], 1, "nothing in");
+    expect(dir, &["audit", "show", "--reason", "a test", "--keyring-file", "ring"], 1, "nothing in");
+    expect(dir, &["audit", "verify", "--keyring-file", "ring"], 1, "holds no database");
+    expect(dir, &["backup", "--to", "copy"], 1, "does not exist");
+    assert!(!dir.join("data").exists());
+}
+
+#[test]
+fn a_demonstration_from_its_first_start_to_its_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let began = Instant::now();
+    let server = Server::start(dir, &["--as-of", SAMPLES, "--data-dir", "demo", "--audit-checkpoint-file", "points"]);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(server.lines.iter().any(|line| line.contains("DEMONSTRATION")));
+    assert!(server.get("/health/ready").contains("\"ready\""));
+    assert!(server.pasted().contains("\"customerId\":1"), "{}", server.pasted());
+    assert!(server.get("/metrics").contains("customer_service_audit_records"));
+    assert_eq!(fs::metadata(dir.join("demo/keyring")).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // Beside the running service.
+    let data = ["--data-dir", "demo"];
+    let with = |arguments: &[&'static str]| [arguments, &data].concat();
+    expect(dir, &with(&["backup", "--to", "copy"]), 0, "holds a backup");
+    let shown = expect(dir, &with(&["audit", "show", "--reason", "a test", "--customer", "1"]), 0, "");
+    assert!(shown.out.contains("customer/1"), "{}", shown.out);
+    expect(dir, &with(&["audit", "show", "--reason", "again", "--action", "audit.show"]), 0, "a test");
+    expect(dir, &with(&["audit", "verify"]), 0, "OK");
+    expect(dir, &with(&["doctor"]), 0, "OK    keyring");
+    expect(dir, &with(&["outbox", "list"]), 0, "");
+    assert_eq!(server.terminate(), 0);
+    expect(dir, &with(&["audit", "verify", "--checkpoints", "points"]), 0, "OK");
+
+    // It meets nothing real, and no other day.
+    expect(dir, &["keys", "generate", "--out", "ring"], 0, "");
+    expect(dir, &with(&["serve", "--keyring-file", "ring"]), 1, "never serves without --demo");
+    let free = ["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
+    let other_day = [&with(&["serve", "--demo", "--as-of", "2025-01-16T12:00:00-06:00"])[..], &free].concat();
+    expect(dir, &other_day, 1, "cannot be shown as of");
+    expect(dir, &with(&["serve", "--demo", "--keyring-file", "ring"]), 1, "does not belong");
+
+    // The same day again, on another port: the log-ins still work.
+    let again = Server::start(dir, &["--as-of", SAMPLES, "--data-dir", "demo"]);
+    assert!(again.pasted().contains("\"customerId\":1"), "{}", again.pasted());
+    assert_eq!(again.terminate(), 0);
+
+    // The backup has no keys, and comes back only where nothing is.
+    let mut names: Vec<_> = fs::read_dir(dir.join("copy")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["audit.sqlite", "backup.json", "main.sqlite"]);
+    expect(dir, &with(&["restore", "--from", "copy"]), 1, "not empty");
+    expect(dir, &["restore", "--from", "copy", "--data-dir", "back"], 0, "keyring with fingerprint");
+    let back = ["--data-dir", "back", "--keyring-file", "demo/keyring"];
+    expect(dir, &[&["audit", "verify"][..], &back].concat(), 0, "OK");
+    let file = dir.join("copy/audit.sqlite");
+    let mut bytes = fs::read(&file).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    expect(dir, &["restore", "--from", "copy", "--data-dir", "third"], 1, "not the file that was backed up");
+}

@@ -1,0 +1,100 @@
+//! What operators do at the command line, with the record that it leaves.
+
+use std::{io::BufRead, sync::Arc};
+
+use crypto::Keyring;
+use domain::{
+    ids::{CustomerId, Id as _},
+    policy::Categories,
+};
+
+use crate::{
+    DbError, Location, Store, StoreError,
+    audit::{self, ActorKind, Filter, Outcome, Record, Report, Shown, VerifyError, who},
+    db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
+    links::subject_hash,
+};
+
+statements! {
+    LINK_DEMO = {"INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at)
+        SELECT CAST($1 AS text), $2, $3, $4 FROM installation WHERE demo_anchor IS NOT NULL ON CONFLICT DO NOTHING"};
+}
+
+/// Somebody at the command line.
+#[derive(Clone, Copy)]
+pub struct Operator<'a> {
+    /// The name by which the machine knows them.
+    pub user: &'a str,
+    /// Why they look.
+    pub reason: &'a str,
+}
+
+impl Store {
+    /// The newest records of the audit log that pass the filter. Who acted is personal data: the look is
+    /// recorded before anything is given out.
+    ///
+    /// # Errors
+    /// [`StoreError::AuditUnavailable`] when the look could not be recorded, other errors when the log could
+    /// not be read.
+    pub async fn show_audit(&self, filter: &Filter, operator: Operator<'_>) -> Result<Vec<Shown>, StoreError> {
+        let shown = audit::show(&self.db, &self.keyring, filter).await?;
+        self.operated("audit.show", filter.customer, operator).await?;
+        Ok(shown)
+    }
+
+    /// Links a person of the demonstration to a customer once more: the demonstration's issuer is its address,
+    /// which may be another one at each start. In other databases it does nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn link_demo(&self, issuer: &str, subject: &str, customer: CustomerId) -> Result<(), StoreError> {
+        let hash = subject_hash(self, issuer, subject);
+        let mut tx = self.db.begin().await?;
+        tx.execute(&LINK_DEMO, params![issuer, hash, customer.get(), self.clock.now()]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn operated(
+        &self,
+        action: &'static str,
+        customer: Option<CustomerId>,
+        operator: Operator<'_>,
+    ) -> Result<(), StoreError> {
+        let at = self.clock.now();
+        let who = who::Who { issuer: "system", subject: operator.user, address: None };
+        let record = Record {
+            at,
+            actor: ActorKind::System,
+            customer,
+            action: action.into(),
+            outcome: Outcome::Read,
+            status: 0,
+            resource: None,
+            categories: Categories::PROFILE,
+            request_id: String::new(),
+            detail: Some(operator.reason.to_owned()),
+            who: Some(who::seal(self.keyring.actor(), customer, at, &who).map_err(crypto::KeyError::Unwrap)?),
+        };
+        self.audit.append(record).await.map(drop).map_err(|_| StoreError::AuditUnavailable)
+    }
+}
+
+/// Verifies the whole audit log without opening a lane of its own. `lines` are the checkpoints that were
+/// kept outside the database.
+///
+/// # Errors
+/// [`VerifyError`] when something could not be read; what is wrong with the log is in the report.
+pub async fn verify_audit(
+    location: &Location,
+    keyring: &Arc<Keyring>,
+    lines: Option<Box<dyn BufRead + Send>>,
+) -> Result<Report, VerifyError> {
+    let db = match location {
+        Location::Directory(dir) if !Sqlite::main_file(dir).exists() => {
+            return Err(DbError::Unavailable(format!("{} holds no database", dir.display())).into());
+        }
+        Location::Directory(dir) => Db::Sqlite(Sqlite::open(dir)?),
+        Location::Server(url) => Db::Postgres(Postgres::open(url, 1).await?),
+    };
+    audit::verify(&db, keyring, lines).await
+}
