@@ -33,8 +33,8 @@ use tower::Service as _;
 /// The address of the peer: the client, or the proxy before it. In the extensions of every request.
 pub type PeerAddress = ConnectInfo<SocketAddr>;
 
-/// What hyper may buffer for one connection in bytes, and so the largest head of a request; a token may have
-/// 8 KiB.
+/// What hyper may buffer for one connection in bytes. It bounds the head of a request, give or take one read; a
+/// token may have 8 KiB.
 const MAX_BUFFER: usize = 32 * 1024;
 /// After an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
