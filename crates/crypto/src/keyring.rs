@@ -132,7 +132,8 @@ impl FromStr for Keyring {
             let ring = of.map(|((_, id), key)| Ok((*id, DataKey::new(*id, key.as_slice())?)));
             ring.collect::<Result<_, SealError>>().map(Ring).map_err(KeyError::Unwrap)
         };
-        let shared = |purpose| data(purpose).map(|ring| Ring(ring.0.into_iter().map(|(id, k)| (id, Arc::new(k))).collect()));
+        let shared =
+            |purpose| data(purpose).map(|ring| Ring(ring.0.into_iter().map(|(id, k)| (id, Arc::new(k))).collect()));
         let tags = |purpose: Purpose| {
             let of = keys.iter().filter(|((p, _), _)| *p == purpose);
             Ring(of.map(|((_, id), key)| (*id, TagKey::new(*id, key.as_slice()))).collect::<BTreeMap<_, _>>())
@@ -172,14 +173,22 @@ impl Keyring {
     /// [`KeyError::Random`] when the system has no random bytes.
     pub fn generate(random: &dyn Random, created: &str) -> Result<Generated, KeyError> {
         let mut text = Zeroizing::new(String::with_capacity(1024));
-        text.push_str("# The keys of the customer service. Whoever has them reads everything; whoever loses them, nothing.\n");
+        text.push_str(
+            "# The keys of the customer service. Whoever has them reads everything; whoever loses them, nothing.\n",
+        );
         for purpose in Purpose::ALL {
             Self::generate_one(random, purpose, 1, created, &mut text)?;
         }
         Ok(Generated(text))
     }
 
-    fn generate_one(random: &dyn Random, purpose: Purpose, id: u32, created: &str, text: &mut Zeroizing<String>) -> Result<(), KeyError> {
+    fn generate_one(
+        random: &dyn Random,
+        purpose: Purpose,
+        id: u32,
+        created: &str,
+        text: &mut Zeroizing<String>,
+    ) -> Result<(), KeyError> {
         let mut key = Zeroizing::new([0; 32]);
         random.fill(key.as_mut_slice())?;
         let encoded = Zeroizing::new(BASE64_STANDARD.encode(key.as_slice()));

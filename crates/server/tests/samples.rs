@@ -36,8 +36,10 @@ async fn the_samples_of_the_spec(service: Service) {
 
 async fn every_get_put_back_changes_nothing(service: Service) {
     for user in ["alice", "bob", "carol"] {
-        let mut paths: Vec<String> = ["/api/customer", "/api/preferences", "/api/preferences/notifications",
-            "/api/preferences/communication"].map(str::to_owned).to_vec();
+        let mut paths: Vec<String> =
+            ["/api/customer", "/api/preferences", "/api/preferences/notifications", "/api/preferences/communication"]
+                .map(str::to_owned)
+                .to_vec();
         for account in service.get(user, "/api/accounts").await.json()["accounts"].as_array().unwrap() {
             paths.push(format!("/api/accounts/{}", account["accountId"]));
             for premise in account["premises"].as_array().unwrap() {

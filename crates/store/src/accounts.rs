@@ -26,12 +26,24 @@ macro_rules! account_columns {
 /// An account with premises and meters, one row a meter.
 macro_rules! nested {
     ($accounts:literal, $cutoff:literal) => {
-        concat!("SELECT k.wrapped, ", account_columns!(), ", ", premise_columns!(), ", ", meter_columns!(), "
-            FROM ", $accounts, " a
+        concat!(
+            "SELECT k.wrapped, ",
+            account_columns!(),
+            ", ",
+            premise_columns!(),
+            ", ",
+            meter_columns!(),
+            "
+            FROM ",
+            $accounts,
+            " a
             JOIN customer_key k ON k.customer_id = a.customer_id
             LEFT JOIN premise p ON p.customer_id = a.customer_id AND p.account_id = a.account_id
-                AND (p.end_at IS NULL OR p.end_at > ", $cutoff, ") ",
-            meters_of_premise!())
+                AND (p.end_at IS NULL OR p.end_at > ",
+            $cutoff,
+            ") ",
+            meters_of_premise!()
+        )
     };
 }
 

@@ -26,8 +26,8 @@ pub mod premises;
 pub mod readings;
 pub mod schema;
 mod scope;
-pub mod seed;
 mod sealed;
+pub mod seed;
 mod session;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -41,6 +41,11 @@ use domain::{
     time::Clock,
 };
 
+use crate::{
+    audit::{ActorKind, AuditLog, Outcome, Record, who},
+    db::Db,
+    links::Links,
+};
 pub use crate::{
     db::{DbError, EngineKind},
     error::StoreError,
@@ -49,11 +54,6 @@ pub use crate::{
     operate::{Operator, verify_audit},
     scope::{Caller, Origin, Refusal, Scope},
     session::{Entry, Session, Transaction},
-};
-use crate::{
-    audit::{ActorKind, AuditLog, Outcome, Record, who},
-    db::Db,
-    links::Links,
 };
 
 /// Every statement of the crate, by slice: what is not listed is dead code and does not compile.
@@ -88,6 +88,7 @@ pub struct Store {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) audit: AuditLog,
     links: Links,
+    pub(crate) at_work: idempotency::AtWork,
 }
 
 impl std::fmt::Debug for Store {
@@ -214,6 +215,20 @@ impl Store {
             detail: None,
             who: Some(who::seal(key, owner, at, &who).map_err(crypto::KeyError::from)?),
         })
+    }
+
+    /// Whether a change whose commit was interrupted happened: its record went with it. The server may still be
+    /// at it, so that absence counts only after several looks.
+    pub(crate) async fn committed_after_all(&self, record_id: [u8; 16]) -> Result<bool, StoreError> {
+        const LOOKS: u32 = 5;
+        for look in 0..LOOKS {
+            match audit::intake::find(&self.db, record_id).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => tokio::time::sleep(std::time::Duration::from_millis(100 << look)).await,
+                Err(_) => return Err(StoreError::OutcomeUnknown),
+            }
+        }
+        Ok(false)
     }
 
     pub(crate) fn random_id(&self) -> Result<[u8; 16], StoreError> {

@@ -115,7 +115,9 @@ pub async fn postgres(url: &str) -> Result<(), DbError> {
             None => {
                 connection.batch(migration.postgres).await?;
                 let (version, name) = (migration.version, migration.name);
-                connection.batch(&format!("INSERT INTO schema_migration VALUES ({version}, '{name}', '{sum}')")).await?;
+                connection
+                    .batch(&format!("INSERT INTO schema_migration VALUES ({version}, '{name}', '{sum}')"))
+                    .await?;
             }
         }
     }

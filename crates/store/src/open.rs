@@ -9,6 +9,7 @@ use crate::{
     DbError, Store, StoreError,
     audit::{AuditLog, AuditOptions},
     db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
+    idempotency::AtWork,
     links::Links,
     migrate, partitions,
 };
@@ -43,7 +44,9 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The keyring is not the one with which the data was sealed.
-    #[error("the keyring does not belong to this database: its look-up key is another one. Give the keyring with which the database was made")]
+    #[error(
+        "the keyring does not belong to this database: its look-up key is another one. Give the keyring with which the database was made"
+    )]
     WrongKeyring,
 }
 
@@ -97,7 +100,7 @@ impl Store {
             audit_options,
         );
         let audit = started.await.map_err(|e| DbError::Unavailable(format!("the audit log did not start: {e}")))?;
-        Ok(Self { db, keyring, clock, random, audit, links: Links::new() })
+        Ok(Self { db, keyring, clock, random, audit, links: Links::new(), at_work: AtWork::default() })
     }
 
     /// Whether the database answers; for readiness.

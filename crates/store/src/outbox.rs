@@ -1,6 +1,9 @@
 //! The outbox: events, written in the transaction of their change.
 
-use domain::{ids::{CustomerId, Id}, time::Instant};
+use domain::{
+    ids::{CustomerId, Id},
+    time::Instant,
+};
 
 use crate::{
     Store, StoreError,
@@ -43,7 +46,12 @@ pub struct OutboxRow {
 ///
 /// # Errors
 /// [`StoreError`] when the database does not answer.
-pub async fn list(store: &Store, delivered_too: bool, customer: Option<CustomerId>, limit: i64) -> Result<Vec<OutboxRow>, StoreError> {
+pub async fn list(
+    store: &Store,
+    delivered_too: bool,
+    customer: Option<CustomerId>,
+    limit: i64,
+) -> Result<Vec<OutboxRow>, StoreError> {
     let customer = customer.map_or(0, Id::get);
     let rows = store.db.read(&LIST, params![delivered_too, customer, limit]).await?;
     let decode = |row: crate::db::Row| {

@@ -6,9 +6,7 @@ use domain::{
     input::Named,
     personal::Personal,
     policy::Categories,
-    preferences::{
-        AutoPay, Communication, MailingAddress, Notifications, PaymentMethod, Preferences,
-    },
+    preferences::{AutoPay, Communication, MailingAddress, Notifications, PaymentMethod, Preferences},
     values::{City, Label, State, StreetLines, Zip},
 };
 use serde::{Deserialize, Serialize};
@@ -130,7 +128,8 @@ pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Preference
 
 /// The columns of a preference row behind its version, in the order of `UPDATE` and of the seed's insert.
 pub(crate) fn columns(preferences: &Preferences, sealed: Vec<u8>) -> Vec<crate::db::Param> {
-    let Preferences { bill_delivery, notifications, auto_pay, mailing_address: _, communication, version: _ } = preferences;
+    let Preferences { bill_delivery, notifications, auto_pay, mailing_address: _, communication, version: _ } =
+        preferences;
     let Notifications { bill_ready, payment_due, outage_alerts, high_usage_alerts } = *notifications;
     let AutoPay { enabled, payment_method } = auto_pay;
     let Communication { language, email_status, sms_consent, sms_consent_at, marketing_consent, marketing_consent_at } =

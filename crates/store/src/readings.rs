@@ -176,7 +176,8 @@ pub async fn page(session: &mut Session<'_>, meter: &Meter, page: Page) -> Resul
     let from = page.from.max(start);
     // `to` is exclusive; an end of the occupancy before it is a shared boundary and belongs to the answer.
     let to = end.map_or(page.to.plus(-1), |end| end.min(page.to.plus(-1)));
-    let edge = if page.newest_first { (Instant::from_micros(LAST), i64::MAX) } else { (Instant::from_micros(FIRST), 0) };
+    let edge =
+        if page.newest_first { (Instant::from_micros(LAST), i64::MAX) } else { (Instant::from_micros(FIRST), 0) };
     let (at, after) = page.after.map_or(edge, |(at, id)| (at, id.get()));
     let sql = if page.newest_first { &NEWEST_FIRST } else { &OLDEST_FIRST };
     let rows = session.own(sql, params![id, from, to, page.superseded, at, after, page.limit]).await?;
@@ -192,7 +193,12 @@ const LAST: i64 = 253_402_300_799_000_000;
 const CATEGORIES: Categories = Categories::METER.and(Categories::USAGE);
 
 /// Gives each reading the one in force before it: mostly its neighbour on the page, else one more look.
-async fn link(session: &mut Session<'_>, meter: &Meter, page: &mut [Reading], newest_first: bool) -> Result<(), StoreError> {
+async fn link(
+    session: &mut Session<'_>,
+    meter: &Meter,
+    page: &mut [Reading],
+    newest_first: bool,
+) -> Result<(), StoreError> {
     for (register, _) in Register::ALL {
         let mut before: Option<RegisterReading> = None;
         let mut looked = false;

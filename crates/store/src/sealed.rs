@@ -17,11 +17,21 @@ pub(crate) trait SealedRow: Serialize + DeserializeOwned {
     const VERSION: u8;
 }
 
-pub(crate) fn seal<R: SealedRow>(key: &DataKey, customer: CustomerId, row: i64, value: &R) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn seal<R: SealedRow>(
+    key: &DataKey,
+    customer: CustomerId,
+    row: i64,
+    value: &R,
+) -> Result<Vec<u8>, StoreError> {
     seal_at(key, customer.get(), row, value)
 }
 
-pub(crate) fn open<R: SealedRow>(key: &DataKey, customer: CustomerId, row: i64, record: &[u8]) -> Result<R, StoreError> {
+pub(crate) fn open<R: SealedRow>(
+    key: &DataKey,
+    customer: CustomerId,
+    row: i64,
+    record: &[u8],
+) -> Result<R, StoreError> {
     open_at(key, customer.get(), row, record)
 }
 

@@ -21,6 +21,7 @@ use crate::{
     Guarded, Receipt, Scope, Store, StoreError,
     audit::{self, Outcome},
     db::{DbError, Param, Row, Sql, Tx, params, statements},
+    idempotency::Claim,
     outbox,
 };
 
@@ -82,6 +83,8 @@ pub struct Transaction<'a> {
     session: Session<'a>,
     sequence: i64,
     now: Instant,
+    // Held to the end: a duplicate of this request is refused meanwhile.
+    claim: Option<Claim>,
 }
 
 impl<'a> Deref for Transaction<'a> {
@@ -109,18 +112,42 @@ impl<'a> Transaction<'a> {
     /// Begins a change and locks the customer's row: first in every change, so that changes of one
     /// customer go in turn and their events have an order.
     pub(crate) async fn begin(store: &'a Store, scope: &'a Scope) -> Result<Self, StoreError> {
-        let tx = store.db.begin().await?;
-        let mut session = Session { store, scope, tx: Some(tx) };
-        let locked = session.own(&LOCK_CUSTOMER, Vec::new()).await?;
-        let row = locked.into_iter().next().ok_or_else(|| DbError::Corrupt("customer: a linked row is missing".into()))?;
+        Self::begin_claimed(store, scope, None).await
+    }
+
+    /// Begins a change which holds the claim of an idempotency key, locked before the customer's row.
+    pub(crate) async fn begin_claimed(
+        store: &'a Store,
+        scope: &'a Scope,
+        claim: Option<(Claim, i64)>,
+    ) -> Result<Self, StoreError> {
+        let session = Session { store, scope, tx: Some(store.db.begin().await?) };
+        let mut tx = Self { session, sequence: 0, now: store.clock.now(), claim: None };
+        if let Some((claim, number)) = claim {
+            tx.claim = Some(claim);
+            tx.try_lock(number).await?;
+        }
+        tx.lock_customer().await?;
+        Ok(tx)
+    }
+
+    async fn lock_customer(&mut self) -> Result<(), StoreError> {
+        let locked = self.own(&LOCK_CUSTOMER, Vec::new()).await?;
+        let row =
+            locked.into_iter().next().ok_or_else(|| DbError::Corrupt("customer: a linked row is missing".into()))?;
         let mut row = row.read();
         let (sequence, status): (i64, Status) = (row.get()?, row.named()?);
         // The link may be some seconds old; the row under its lock is not.
-        if status == Status::Inactive && !scope.caller().rule.while_inactive {
+        if status == Status::Inactive && !self.scope.caller().rule.while_inactive {
             return Err(StoreError::Inactive);
         }
-        let now = store.clock.now();
-        Ok(Self { session, sequence, now })
+        (self.sequence, self.now) = (sequence, self.store.clock.now());
+        Ok(())
+    }
+
+    /// Runs a statement that is bound to no customer.
+    pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        self.tx()?.rows(sql, params).await
     }
 
     /// The instant of this change.
@@ -164,9 +191,7 @@ impl<'a> Transaction<'a> {
             self.sequence += 1;
             let id = self.store.random_id()?;
             let sequence = self.sequence;
-            let row = params![
-                sequence, id, event.kind.name(), now, event.data(customer)
-            ];
+            let row = params![sequence, id, event.kind.name(), now, event.data(customer)];
             self.change_one(outbox::insert(), row).await?;
         }
         if !events.is_empty() {
@@ -194,11 +219,8 @@ impl<'a> Transaction<'a> {
         match tx.commit().await {
             Ok(()) => {}
             Err(DbError::OutcomeUnknown) => {
-                // The record went with the change: where it is, the change is.
-                match audit::intake::find(&store.db, record_id).await {
-                    Ok(true) => {}
-                    Ok(false) => return Err(DbError::Unavailable("the connection was lost before the commit".into()).into()),
-                    Err(_) => return Err(StoreError::OutcomeUnknown),
+                if !store.committed_after_all(record_id).await? {
+                    return Err(DbError::Unavailable("the connection was lost before the commit".into()).into());
                 }
             }
             Err(refused) => return Err(refused.into()),

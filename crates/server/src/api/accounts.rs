@@ -217,12 +217,20 @@ pub fn routes() -> Vec<Route> {
             .about("Accounts", "Get account details")
             .reveals(ONE)
             .example(EXAMPLE),
-        Route::get::<AccountSummary<'_>, _, _, _>("/api/accounts/{accountId}/summary", "getAccountSummary", get_summary)
-            .about("Accounts", "Get account summary with balances and usage")
-            .reveals(ONE.and(Categories::USAGE))
-            .example(SUMMARY),
+        Route::get::<AccountSummary<'_>, _, _, _>(
+            "/api/accounts/{accountId}/summary",
+            "getAccountSummary",
+            get_summary,
+        )
+        .about("Accounts", "Get account summary with balances and usage")
+        .reveals(ONE.and(Categories::USAGE))
+        .example(SUMMARY),
     ];
-    let edit = Route::edit::<AccountDetail<'_>, _, _>("/api/accounts/{accountId}", ["putAccount", "patchAccount"], edit_account);
+    let edit = Route::edit::<AccountDetail<'_>, _, _>(
+        "/api/accounts/{accountId}",
+        ["putAccount", "patchAccount"],
+        edit_account,
+    );
     routes.extend(edit.map(|r| r.about("Accounts", "Update account (nickname)").reveals(ONE).example(EXAMPLE)));
     routes
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use domain::input::{At, FieldError, Members, Node, object};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
-use store::Scope;
+use store::{Scope, idempotency::IdempotencyKey};
 
 use super::{
     cursor::Binding,
@@ -40,6 +40,7 @@ pub(super) struct Head {
     pub(super) filters: String,
     pub(super) if_match: Option<Condition>,
     pub(super) if_none_match: Option<Condition>,
+    pub(super) idempotency_key: Option<String>,
     pub(super) accept: &'static str,
 }
 
@@ -98,7 +99,26 @@ pub trait Editable: Serialize {
 impl<P, Q, B> Call<P, Q, B> {
     /// Answers 200 with a representation and its ETag, or 304 when the caller has it already.
     pub fn reply(&self, representation: &impl Serialize) -> Result<Response, Problem> {
-        let bytes = encode(representation)?;
+        self.reply_bytes(encode(representation)?)
+    }
+
+    /// Answers with a representation that was written by [`Call::text`].
+    pub fn reply_text(&self, representation: String) -> Result<Response, Problem> {
+        self.reply_bytes(Bytes::from(representation))
+    }
+
+    /// Writes a representation as it is kept for an idempotency key.
+    pub fn text(&self, representation: &impl Serialize) -> Result<String, Failure> {
+        serde_json::to_string(representation).map_err(|_| corrupt())
+    }
+
+    /// The request's idempotency key, bound to what the answer depends on beside caller and operation.
+    pub fn idempotency_key(&self, content: &[&[u8]]) -> Option<IdempotencyKey> {
+        let key = self.head.idempotency_key.as_deref()?;
+        Some(IdempotencyKey::new(&self.app.store, &self.scope, key, content))
+    }
+
+    fn reply_bytes(&self, bytes: Bytes) -> Result<Response, Problem> {
         let etag = etag::of(self.app.store.keyring().token(), &bytes);
         let known = self.head.if_none_match.as_ref().and_then(|condition| condition.names(&etag, false));
         let (status, etag, bytes) = match known {
@@ -139,7 +159,12 @@ impl<P, Q, B> Call<P, Q, B> {
     }
 
     /// Cuts a list that was read with [`Call::one_more`] to its limit; the cursor of what follows.
-    pub fn next<T, const N: usize>(&self, items: &mut Vec<T>, limit: i64, position: impl Fn(&T) -> [i64; N]) -> Option<String> {
+    pub fn next<T, const N: usize>(
+        &self,
+        items: &mut Vec<T>,
+        limit: i64,
+        position: impl Fn(&T) -> [i64; N],
+    ) -> Option<String> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         if items.len() <= limit {
             return None;

@@ -39,13 +39,15 @@ pub(super) struct Authorized {
     query: Arc<str>,
     accept: &'static str,
     conditions: [Option<Condition>; 2],
+    idempotency_key: Option<String>,
     body: Bytes,
 }
 
 impl Authorized {
     /// Reads path, query and body; every error of path and query at once.
     pub(super) fn read<P: FromPath, Q: FromQuery, B: FromBody>(self) -> Result<Call<P, Q, B>, Problem> {
-        let Self { app, route, scope, path, query, accept, conditions: [if_match, if_none_match], body } = self;
+        let Self { app, route, scope, path, query, accept, conditions, idempotency_key, body } = self;
+        let [if_match, if_none_match] = conditions;
         let mut errors: Vec<ErrorAt> = Vec::new();
         let values: Vec<(&str, &str)> = path.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let path = P::read(&values, &mut errors);
@@ -58,7 +60,8 @@ impl Authorized {
         };
         let body = B::read(&route.method, &body)?;
         let resource = path.resource();
-        let head = Head { action: route.rule.action, resource, filters, if_match, if_none_match, accept };
+        let head =
+            Head { action: route.rule.action, resource, filters, if_match, if_none_match, idempotency_key, accept };
         Ok(Call { app, scope, path, query, body, head: Arc::new(head) })
     }
 }
@@ -76,7 +79,13 @@ pub(super) async fn dispatch(app: Arc<App>, route: Arc<Route>, request: Request)
     finish(response, &origin.request_id)
 }
 
-async fn serve(app: &Arc<App>, route: &Arc<Route>, parts: Parts, body: Body, origin: &Arc<Origin>) -> Result<Response, Problem> {
+async fn serve(
+    app: &Arc<App>,
+    route: &Arc<Route>,
+    parts: Parts,
+    body: Body,
+    origin: &Arc<Origin>,
+) -> Result<Response, Problem> {
     let caller = authenticate(app, route, &parts.headers, origin).await?;
     // What is refused from here on is refused to somebody known, and recorded with its resource.
     let mut resource = None;
@@ -114,9 +123,10 @@ async fn authorized(
     let body = read_body(body, route).await?;
     let conditions =
         [Condition::read(&parts.headers, &header::IF_MATCH)?, Condition::read(&parts.headers, &header::IF_NONE_MATCH)?];
+    let idempotency_key = if parts.method == Method::POST { idempotency_key(&parts.headers)? } else { None };
     let query = parts.uri.query().unwrap_or_default().into();
     let (app, route) = (Arc::clone(app), Arc::clone(route));
-    run(Authorized { app, route, scope, path: Arc::new(path), query, accept, conditions, body }).await
+    run(Authorized { app, route, scope, path: Arc::new(path), query, accept, conditions, idempotency_key, body }).await
 }
 
 /// Runs the handler: changes in a task of their own, so that a hang-up cannot cut one halfway.
@@ -183,6 +193,20 @@ async fn authenticate(app: &App, route: &Route, headers: &HeaderMap, origin: &Ar
         return Err(Problem::new(problem::TOO_MANY_REQUESTS).header(header::RETRY_AFTER, &seconds.to_string()));
     }
     Ok(app.store.caller(identity, Arc::clone(origin), route.rule).await?)
+}
+
+/// Reads `Idempotency-Key`: one visible text of 1 to 255 characters, quoted or not.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    if values.next().is_none() && (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(Some(key.to_owned()));
+    }
+    let message = "Write one key of 1 to 255 visible ASCII characters.".to_owned();
+    let error = ErrorAt::Header { header: "Idempotency-Key", code: "invalid-header", message };
+    Err(Problem::new(problem::INVALID_REQUEST).errors(vec![error]))
 }
 
 const REALM: &str = "Bearer realm=\"customer-service\"";

@@ -60,7 +60,8 @@ struct PremiseOfMeter<'a> {
 
 impl<'a> MeterDetail<'a> {
     fn of(meter: &'a Meter, premise: Option<&'a Premise>, zone: &Zone) -> Self {
-        let Meter { id, number, kind, status, service_point: _, installed_on, dial: _, last_reading, visible: _ } = meter;
+        let Meter { id, number, kind, status, service_point: _, installed_on, dial: _, last_reading, visible: _ } =
+            meter;
         Self {
             meter_id: *id,
             meter_number: number.as_str(),

@@ -127,11 +127,20 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut all: Vec<Value> = route.path_parameters.iter().map(of("path")).collect();
     all.extend(route.query_parameters.iter().map(of("query")));
     match route.method {
-        Method::GET => all.push(tag_header("If-None-Match", "ETags that the caller has; 304 when one is the present one.")),
-        _ => all.push(tag_header("If-Match", "The ETag that the change was made from; 412 when it is not the present one.")),
+        Method::GET => {
+            all.push(tag_header("If-None-Match", "ETags that the caller has; 304 when one is the present one."))
+        }
+        _ => all.push(tag_header(
+            "If-Match",
+            "The ETag that the change was made from; 412 when it is not the present one.",
+        )),
     }
     if route.method == Method::POST {
-        all.push(header("Idempotency-Key", "One key an operation and content; a repetition gets the first answer.", 255));
+        all.push(header(
+            "Idempotency-Key",
+            "One key an operation and content; a repetition gets the first answer.",
+            255,
+        ));
     }
     all
 }
@@ -149,7 +158,8 @@ fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &Sch
     let chosen = all.into_iter().flatten().filter(|(name, _)| route.editable.contains(&name.as_str()));
     let properties: Map<String, Value> = chosen.map(|(name, schema)| (name.clone(), schema.clone())).collect();
     // Members of one kind of customer only are not required by the schema; the service knows the kind.
-    let always: Vec<&str> = whole.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let always: Vec<&str> =
+        whole.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let required: Vec<&str> = route.editable.iter().copied().filter(|name| always.contains(name)).collect();
     let mut schema = json!({"type": "object", "properties": properties});
     let patch = route.method == Method::PATCH;
@@ -162,8 +172,13 @@ fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &Sch
         "Every editable member. The rest of what GET gave may be sent back: ids, numbers, type and status must be as stored, what others report is ignored."
     };
     let example: Value = serde_json::from_str(route.example).unwrap_or_default();
-    let example: Map<String, Value> = example.as_object().into_iter().flatten()
-        .filter(|(name, _)| route.editable.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
+    let example: Map<String, Value> = example
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| route.editable.contains(&name.as_str()))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect();
     json!({"required": true, "description": about, "content": {media_type: {"schema": schema, "example": example}}})
 }
 
@@ -189,8 +204,10 @@ fn responses(route: &Route, schema: &Value) -> Value {
     statuses.dedup();
     for status in statuses {
         let kinds: Vec<_> = refusals.iter().filter(|kind| kind.status == status).collect();
-        let about: Vec<String> = kinds.iter().map(|kind| format!("`{}`: {} {}", kind.code, kind.title, kind.about)).collect();
-        let examples: Map<String, Value> = kinds.iter().map(|kind| (kind.code.to_owned(), json!({"value": example(kind)}))).collect();
+        let about: Vec<String> =
+            kinds.iter().map(|kind| format!("`{}`: {} {}", kind.code, kind.title, kind.about)).collect();
+        let examples: Map<String, Value> =
+            kinds.iter().map(|kind| (kind.code.to_owned(), json!({"value": example(kind)}))).collect();
         let content = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
         let response = json!({"description": about.join("\n\n"), "content": {"application/problem+json": content}});
         responses.insert(status.to_string(), response);

@@ -57,7 +57,8 @@ fn page(title: &str, content: &Markup) -> Response {
             body { main { h1 { (title) } (content) } }
         }
     };
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
     let headers: [(HeaderName, HeaderValue); 2] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
@@ -117,7 +118,14 @@ fn problems() -> Markup {
 
 async fn problem(Path(code): Path<String>) -> Response {
     match KINDS.iter().find(|kind| kind.code == code) {
-        Some(kind) => page(kind.title, &html! { p { (kind.status) " " code { (kind.code) } } p { (kind.about) } p { a href="/problems" { "All problems" } } }),
-        None => (StatusCode::NOT_FOUND, page("There is no such problem", &html! { p { a href="/problems" { "All problems" } } })).into_response(),
+        Some(kind) => page(
+            kind.title,
+            &html! { p { (kind.status) " " code { (kind.code) } } p { (kind.about) } p { a href="/problems" { "All problems" } } },
+        ),
+        None => (
+            StatusCode::NOT_FOUND,
+            page("There is no such problem", &html! { p { a href="/problems" { "All problems" } } }),
+        )
+            .into_response(),
     }
 }

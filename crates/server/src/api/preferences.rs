@@ -164,7 +164,8 @@ impl FromInput for Nested<Notifications> {
 impl FromInput for Nested<AutoPay> {
     fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
         let read = |members: &mut Members<'_, '_>| {
-            let (enabled, method) = (members.required("enabled"), members.required::<Option<MethodId>>("paymentMethodId"));
+            let (enabled, method) =
+                (members.required("enabled"), members.required::<Option<MethodId>>("paymentMethodId"));
             Some(Nested(AutoPay { enabled: enabled?, payment_method: method?.map(|MethodId(id)| id) }))
         };
         object(node, at, read)
@@ -188,10 +189,16 @@ impl FromInput for Nested<MailingAddress> {
     fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
         object(node, at, |members| {
             let same = members.required::<bool>("sameAsPrimaryPremise");
-            let (street, city) = (members.required::<Option<StreetLines>>("street"), members.required::<Option<City>>("city"));
+            let (street, city) =
+                (members.required::<Option<StreetLines>>("street"), members.required::<Option<City>>("city"));
             let (state, zip) = (members.required::<Option<State>>("state"), members.required::<Option<Zip>>("zip"));
             let (same, street, city, state, zip) = (same?, street?, city?, state?, zip?);
-            let given = [("street", street.is_some()), ("city", city.is_some()), ("state", state.is_some()), ("zip", zip.is_some())];
+            let given = [
+                ("street", street.is_some()),
+                ("city", city.is_some()),
+                ("state", state.is_some()),
+                ("zip", zip.is_some()),
+            ];
             if !same && let (Some(street), Some(city), Some(state), Some(zip)) = (street, city, state, zip) {
                 return Some(Nested(MailingAddress::Own { street, city, state, zip }));
             }
@@ -328,28 +335,43 @@ pub fn routes() -> Vec<Route> {
             .about(tag, "Get customer preferences")
             .reveals(ONE)
             .example(ALL),
-        Route::get::<NotificationsDetail, _, _, _>("/api/preferences/notifications", "getNotifications", get_notifications)
-            .about(tag, "Get notification settings")
-            .reveals(ONE)
-            .example(NOTIFICATIONS),
-        Route::get::<CommunicationDetail, _, _, _>("/api/preferences/communication", "getCommunication", get_communication)
-            .about(tag, "Get language and consents")
-            .reveals(ONE)
-            .example(COMMUNICATION),
-        Route::get::<PaymentMethods<'_>, _, _, _>("/api/preferences/payment-methods", "listPaymentMethods", list_payment_methods)
-            .about(tag, "List the payment methods that Billing reported")
-            .reveals(Categories::PAYMENT_METHOD)
-            .example(METHODS),
+        Route::get::<NotificationsDetail, _, _, _>(
+            "/api/preferences/notifications",
+            "getNotifications",
+            get_notifications,
+        )
+        .about(tag, "Get notification settings")
+        .reveals(ONE)
+        .example(NOTIFICATIONS),
+        Route::get::<CommunicationDetail, _, _, _>(
+            "/api/preferences/communication",
+            "getCommunication",
+            get_communication,
+        )
+        .about(tag, "Get language and consents")
+        .reveals(ONE)
+        .example(COMMUNICATION),
+        Route::get::<PaymentMethods<'_>, _, _, _>(
+            "/api/preferences/payment-methods",
+            "listPaymentMethods",
+            list_payment_methods,
+        )
+        .about(tag, "List the payment methods that Billing reported")
+        .reveals(Categories::PAYMENT_METHOD)
+        .example(METHODS),
     ];
     // The mailing address may be changed by those who left, too: the last bill has to reach them.
     let path = "/api/preferences";
-    let edit = Route::edit::<PreferencesDetail<'_>, _, _>(path, ["putPreferences", "patchPreferences"], edit_preferences);
+    let edit =
+        Route::edit::<PreferencesDetail<'_>, _, _>(path, ["putPreferences", "patchPreferences"], edit_preferences);
     routes.extend(edit.map(|r| r.about(tag, "Update preferences").reveals(ONE).example(ALL).while_inactive()));
     let path = "/api/preferences/notifications";
-    let edit = Route::edit::<NotificationsDetail, _, _>(path, ["putNotifications", "patchNotifications"], edit_notifications);
+    let edit =
+        Route::edit::<NotificationsDetail, _, _>(path, ["putNotifications", "patchNotifications"], edit_notifications);
     routes.extend(edit.map(|r| r.about(tag, "Update notification settings").reveals(ONE).example(NOTIFICATIONS)));
     let path = "/api/preferences/communication";
-    let edit = Route::edit::<CommunicationDetail, _, _>(path, ["putCommunication", "patchCommunication"], edit_communication);
+    let edit =
+        Route::edit::<CommunicationDetail, _, _>(path, ["putCommunication", "patchCommunication"], edit_communication);
     routes.extend(edit.map(|r| r.about(tag, "Update language and consents").reveals(ONE).example(COMMUNICATION)));
     routes
 }

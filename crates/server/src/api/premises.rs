@@ -47,7 +47,8 @@ pub struct PremiseInAccount<'a> {
 impl<'a> PremiseInAccount<'a> {
     /// The wire form.
     pub fn of(premise: &'a Premise) -> Self {
-        let PremiseDetail { premise_id, street, unit, city, state, zip, is_primary, meters, .. } = PremiseDetail::of(premise);
+        let PremiseDetail { premise_id, street, unit, city, state, zip, is_primary, meters, .. } =
+            PremiseDetail::of(premise);
         Self { premise_id, street, unit, city, state, zip, is_primary, meters }
     }
 }
@@ -190,7 +191,8 @@ impl Editable for PremiseDetail<'_> {
     const EDITABLE: &'static [&'static str] = &["nickname", "street", "unit", "city", "state", "zip"];
 
     fn read(&self, members: &mut Members<'_, '_>) -> Option<PremiseEdit> {
-        let (nickname, street, unit) = (members.required("nickname"), members.required("street"), members.required("unit"));
+        let (nickname, street, unit) =
+            (members.required("nickname"), members.required("street"), members.required("unit"));
         let (city, state, zip) = (members.required("city"), members.required("state"), members.required("zip"));
         let address = Address { street: street?, unit: unit?, city: city?, state: state?, zip: zip? };
         self.refuse_market_owned(members, &address);
@@ -229,8 +231,10 @@ async fn edit_premise(call: Call<PremiseId, (), Change>) -> Result<Response, Pro
 
 async fn set_primary(call: Call<PremiseId>) -> Result<Response, Problem> {
     let check = |premise: &Premise| call.check_match(&PremiseDetail::of(premise));
-    let premise = premises::make_primary(&call.app, &call.scope, call.path, check).await?;
-    call.reply(&PremiseDetail::of(&premise))
+    let render = |premise: &Premise| call.text(&PremiseDetail::of(premise));
+    let key = call.idempotency_key(&[&call.path.get().to_be_bytes()]);
+    let answer = premises::make_primary(&call.app, &call.scope, call.path, key, check, render).await?;
+    call.reply_text(answer)
 }
 
 const EXAMPLE: &str = r#"{"premiseId":2001,"accountId":1001,"nickname":null,"street":"123 Main Street","unit":null,"city":"Anytown","state":"TX","zip":"75001","isPrimary":true,"status":"active","serviceStartDate":"2020-03-15","serviceEndDate":null,"servicePoints":[{"esiId":"10443720001234567","meterIds":[3001],"wiresCompany":{"name":"Oncor","outagePhone":null}}],"meters":[{"meterId":3001,"meterNumber":"E-12345678","type":"electric","status":"active"}]}"#;
@@ -246,11 +250,15 @@ pub fn routes() -> Vec<Route> {
             .about("Premises", "Get premise details")
             .reveals(ONE)
             .example(EXAMPLE),
-        Route::post::<PremiseDetail<'_>, _, _>("/api/premises/{premiseId}/set-primary", "setPrimaryPremise", set_primary)
-            .about("Premises", "Make it the primary premise of its account")
-            .reveals(ONE)
-            .example(EXAMPLE)
-            .refuses(&[problem::KEY_BUSY, problem::KEY_REUSED]),
+        Route::post::<PremiseDetail<'_>, _, _>(
+            "/api/premises/{premiseId}/set-primary",
+            "setPrimaryPremise",
+            set_primary,
+        )
+        .about("Premises", "Make it the primary premise of its account")
+        .reveals(ONE)
+        .example(EXAMPLE)
+        .refuses(&[problem::KEY_BUSY, problem::KEY_REUSED]),
     ];
     let path = "/api/premises/{premiseId}";
     let edit = Route::edit::<PremiseDetail<'_>, _, _>(path, ["putPremise", "patchPremise"], edit_premise);

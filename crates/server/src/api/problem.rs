@@ -271,7 +271,9 @@ impl From<Failure> for Problem {
         match failure {
             Failure::NotFound => Self::new(NOT_FOUND),
             Failure::Changed { etag } => Self::new(PRECONDITION_FAILED).header(header::ETAG, &etag),
-            Failure::Fields(errors) => Self::new(VALIDATION_FAILED).errors(errors.into_iter().map(ErrorAt::Body).collect()),
+            Failure::Fields(errors) => {
+                Self::new(VALIDATION_FAILED).errors(errors.into_iter().map(ErrorAt::Body).collect())
+            }
             Failure::Refused { code, allowed } => {
                 let kind = KINDS.iter().find(|kind| kind.code == code).unwrap_or(&INACTIVE);
                 Self { allowed, ..Self::new(kind) }

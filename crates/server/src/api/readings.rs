@@ -37,7 +37,8 @@ const MOST: i64 = 5_000;
 const CSV: &str = "text/csv";
 
 /// The furthest instants that a window without bounds covers.
-const EVER: (Instant, Instant) = (Instant::from_micros(-62_135_596_800_000_000), Instant::from_micros(253_402_300_799_000_000));
+const EVER: (Instant, Instant) =
+    (Instant::from_micros(-62_135_596_800_000_000), Instant::from_micros(253_402_300_799_000_000));
 
 named_enum! {
     /// The order of a list of readings.
@@ -185,7 +186,9 @@ async fn list_readings(call: Call<MeterId, ReadingsQuery>) -> Result<Response, P
 /// All readings of the window as CSV (RFC 4180), without a cap, fetched piece by piece as the client reads.
 async fn stream(call: &Call<MeterId, ReadingsQuery>, page: Page) -> Result<Response, Problem> {
     let stream = Stream::start(&call.app, &call.scope, call.path, page).await?;
-    let head = Bytes::from_static(b"readingId,register,readAt,readingDate,value,unit,quality,usage,rollover,revision,correctedAt\r\n");
+    let head = Bytes::from_static(
+        b"readingId,register,readAt,readingDate,value,unit,quality,usage,rollover,revision,correctedAt\r\n",
+    );
     let state = (Arc::clone(&call.app), stream, Some(head));
     let pieces = futures_util::stream::try_unfold(state, |(app, mut stream, head)| async move {
         if let Some(head) = head {

@@ -63,7 +63,12 @@ pub struct Route {
 
 impl Route {
     /// An operation named `action`, answering with `R`.
-    fn new<P, Q, B, F, R>(method: Method, path: &'static str, action: &'static str, handler: fn(Call<P, Q, B>) -> F) -> Self
+    fn new<P, Q, B, F, R>(
+        method: Method,
+        path: &'static str,
+        action: &'static str,
+        handler: fn(Call<P, Q, B>) -> F,
+    ) -> Self
     where
         P: FromPath,
         Q: FromQuery,
@@ -119,7 +124,11 @@ impl Route {
     }
 
     /// A changing operation without a body.
-    pub fn post<R: JsonSchema, P: FromPath, F>(path: &'static str, action: &'static str, handler: fn(Call<P>) -> F) -> Self
+    pub fn post<R: JsonSchema, P: FromPath, F>(
+        path: &'static str,
+        action: &'static str,
+        handler: fn(Call<P>) -> F,
+    ) -> Self
     where
         F: Future<Output = Result<Response, Problem>> + Send + 'static,
     {

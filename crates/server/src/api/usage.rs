@@ -276,8 +276,7 @@ const METER: &str = r#"{"meterId":3001,"unit":"kWh","timeZone":"America/Chicago"
 /// The operations on usage.
 pub fn routes() -> Vec<Route> {
     const USAGE: Categories = Categories::METER.and(Categories::USAGE);
-    const ACCOUNT: Categories =
-        USAGE.and(Categories::ACCOUNT).and(Categories::BALANCE).and(Categories::PREMISE);
+    const ACCOUNT: Categories = USAGE.and(Categories::ACCOUNT).and(Categories::BALANCE).and(Categories::PREMISE);
     vec![
         Route::get::<Usage<'_>, _, _, _>("/api/meters/{meterId}/usage", "getMeterUsage", of_meter)
             .about("Usage", "Usage of a meter in buckets")

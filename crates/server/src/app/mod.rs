@@ -126,7 +126,12 @@ impl App {
     }
 
     /// Opens what was found, after its audit record is durable.
-    async fn disclose<T>(&self, scope: &Scope, found: Option<Guarded<T>>, resource: Option<String>) -> Result<T, Failure> {
+    async fn disclose<T>(
+        &self,
+        scope: &Scope,
+        found: Option<Guarded<T>>,
+        resource: Option<String>,
+    ) -> Result<T, Failure> {
         let found = found.ok_or(Failure::NotFound)?;
         let entry = Entry { outcome: Outcome::Read, status: 200, resource };
         Ok(self.store.disclose(scope, found, entry).await?)

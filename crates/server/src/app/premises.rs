@@ -6,7 +6,7 @@ use domain::{
     ids::{AccountId, PremiseId},
     premises::{Premise, PremiseEdit},
 };
-use store::{Scope, premises};
+use store::{Scope, idempotency::IdempotencyKey, premises};
 
 use super::{App, Failure, NOTHING_CHANGED, changed, commit, resource, unchanged};
 
@@ -62,14 +62,19 @@ pub async fn update(
 }
 
 /// Makes a premise the primary one of its account; done again it changes nothing. `check` sees the present
-/// state under its lock.
+/// state under its lock, `render` writes the answer that is kept for the idempotency key.
 pub async fn make_primary(
     app: &App,
     scope: &Scope,
     id: PremiseId,
+    key: Option<IdempotencyKey>,
     check: impl FnOnce(&Premise) -> Result<(), Failure> + Send,
-) -> Result<Premise, Failure> {
-    let mut tx = app.store.begin(scope).await?;
+    render: impl Fn(&Premise) -> Result<String, Failure> + Send,
+) -> Result<String, Failure> {
+    let (mut tx, kept) = app.store.begin_once(scope, key).await?;
+    if let Some(answer) = kept {
+        return commit(tx, unchanged(resource("premise", id)), NOTHING_CHANGED, answer).await;
+    }
     let found = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
     let (account, already) = {
         let current = tx.peek(&found);
@@ -77,13 +82,16 @@ pub async fn make_primary(
         in_service(current)?;
         (current.account, current.is_primary)
     };
-    if already {
-        return commit(tx, unchanged(resource("premise", id)), NOTHING_CHANGED, found).await;
-    }
-    let demoted = premises::make_primary(&mut tx, account, id).await?;
+    let demoted = if already { Vec::new() } else { premises::make_primary(&mut tx, account, id).await? };
     let answer = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
+    let version = tx.peek(&answer).version;
+    let answer = answer.try_map(|premise| render(&premise))?;
+    tx.keep(key, &answer).await?;
+    if already {
+        return commit(tx, unchanged(resource("premise", id)), NOTHING_CHANGED, answer).await;
+    }
     let mut events = Vec::new();
-    for (premise, version) in demoted.into_iter().chain([(id, tx.peek(&answer).version)]) {
+    for (premise, version) in demoted.into_iter().chain([(id, version)]) {
         let (kind, subject) = (EventType::PremiseUpdated, Subject::Premise(account, premise));
         events.push(Event { kind, subject, version, changed: vec!["isPrimary"] });
     }

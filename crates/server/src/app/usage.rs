@@ -39,7 +39,11 @@ struct Series {
 }
 
 impl Series {
-    async fn read(session: &mut Session<'_>, of: Guarded<Vec<Served>>, window: Window) -> Result<Guarded<Self>, StoreError> {
+    async fn read(
+        session: &mut Session<'_>,
+        of: Guarded<Vec<Served>>,
+        window: Window,
+    ) -> Result<Guarded<Self>, StoreError> {
         let found = readings::series(session, &of, window.from, window.to, MOST).await?;
         Ok(of.and(found)?.map(|(meters, found)| {
             let mut readings: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -53,7 +57,8 @@ impl Series {
     fn advances(&self, served: &Served, register: Register) -> Option<Vec<domain::readings::Advance>> {
         let (start, end) = served.meter.visible;
         let seen = self.readings.get(&(served.meter.id, register))?.iter();
-        let seen: Vec<_> = seen.filter(|r| r.read_at >= start && end.is_none_or(|end| r.read_at <= end)).copied().collect();
+        let seen: Vec<_> =
+            seen.filter(|r| r.read_at >= start && end.is_none_or(|end| r.read_at <= end)).copied().collect();
         Some(advances(&seen, served.meter.dial))
     }
 
@@ -73,10 +78,12 @@ pub(super) async fn by_type(
     Ok(series.map(|series| {
         let mut by_type: BTreeMap<MeterType, Vec<WindowUsage>> = BTreeMap::new();
         for served in &series.meters {
-            let usage = series.window(served, Register::Delivered, over).unwrap_or_else(|| window(&[], over.from, over.to));
+            let usage =
+                series.window(served, Register::Delivered, over).unwrap_or_else(|| window(&[], over.from, over.to));
             by_type.entry(served.meter.kind).or_default().push(usage);
         }
-        let named = |(kind, usages): (MeterType, Vec<_>)| (domain::input::Named::name(kind), (sum(usages), kind.unit()));
+        let named =
+            |(kind, usages): (MeterType, Vec<_>)| (domain::input::Named::name(kind), (sum(usages), kind.unit()));
         by_type.into_iter().map(named).collect()
     }))
 }
@@ -113,11 +120,21 @@ fn usage_of(app: &App, series: &Series, of: &[&Served], over: Window, by: GroupB
         (bucket, other)
     });
     let none = window(&[], over.from, over.to);
-    Ok(Usage { buckets: pairs.collect(), total: total(Register::Delivered).unwrap_or(none), received: total(Register::Received) })
+    Ok(Usage {
+        buckets: pairs.collect(),
+        total: total(Register::Delivered).unwrap_or(none),
+        received: total(Register::Received),
+    })
 }
 
 /// The usage of one meter.
-pub async fn of_meter(app: &App, scope: &Scope, id: MeterId, over: Window, by: GroupBy) -> Result<(Served, Usage), Failure> {
+pub async fn of_meter(
+    app: &App,
+    scope: &Scope,
+    id: MeterId,
+    over: Window,
+    by: GroupBy,
+) -> Result<(Served, Usage), Failure> {
     let mut session = app.store.session(scope);
     let meter = meters::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let of = meter.map(|(meter, premise)| vec![Served { account: premise.account, premise: premise.id, meter }]);
@@ -162,7 +179,12 @@ domain::named_enum! {
 }
 
 /// The usage of each part in a window, delivered and received, and of all together.
-pub async fn by_part(app: &App, scope: &Scope, over: Window, by: By) -> Result<Vec<(Part, WindowUsage, Option<WindowUsage>)>, Failure> {
+pub async fn by_part(
+    app: &App,
+    scope: &Scope,
+    over: Window,
+    by: By,
+) -> Result<Vec<(Part, WindowUsage, Option<WindowUsage>)>, Failure> {
     let mut session = app.store.session(scope);
     let of = meters::served(&mut session, None).await?;
     let series = Series::read(&mut session, of, over).await?;

@@ -197,7 +197,7 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            drop(stop.send(()));
+            let _ = stop.send(());
         }
     }
 }

@@ -324,10 +324,10 @@ impl ToSql for Param {
             (Self::Bool(value), &Type::BOOL) => value.to_sql(ty, out),
             (Self::Text(value), &Type::TEXT) => value.to_sql(ty, out),
             (Self::Bytes(value), &Type::BYTEA) => value.to_sql(ty, out),
-            (Self::Instant(at), &Type::TIMESTAMPTZ) => at.micros().saturating_sub(EPOCH_MICROS).to_sql(&Type::INT8, out),
-            (Self::Date(date), &Type::DATE) => {
-                i32::try_from(date.days() - EPOCH_DAYS)?.to_sql(&Type::INT4, out)
+            (Self::Instant(at), &Type::TIMESTAMPTZ) => {
+                at.micros().saturating_sub(EPOCH_MICROS).to_sql(&Type::INT8, out)
             }
+            (Self::Date(date), &Type::DATE) => i32::try_from(date.days() - EPOCH_DAYS)?.to_sql(&Type::INT4, out),
             (Self::Ints(list), &Type::INT8_ARRAY) => list.to_sql(ty, out),
             _ => Err(format!("a parameter does not fit the type {ty}").into()),
         }
