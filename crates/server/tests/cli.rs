@@ -1,5 +1,7 @@
 //! The binary as scripts see it: exit codes, sentences, what is printed and what is refused.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests, their helpers too")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -62,6 +64,7 @@ impl Server {
                 return Self { child, lines };
             }
         }
+        child.wait().unwrap();
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         panic!("no curl line: {lines:?} {said}");

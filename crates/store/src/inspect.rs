@@ -148,7 +148,8 @@ async fn partitions(connection: &Connection, now: Instant) -> Result<Finding, Db
         for months in 0..=1 {
             let month = utc.date(now).month_start(months);
             let bound = format!("%FROM ('{month}%");
-            let found = connection.rows(&PARTITIONED, &params![bound]).await?;
+            let parameters = params![bound];
+            let found = connection.rows(&PARTITIONED, &parameters).await?;
             let found: Option<i64> = found.into_iter().next().map(|row| row.read().get()).transpose()?;
             if found.unwrap_or_default() < 2 {
                 missing.push(month.to_string());
