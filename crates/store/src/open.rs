@@ -71,7 +71,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let db = Arc::new(match location {
             Location::Directory(dir) => Db::Sqlite(Sqlite::open(dir)?),
-            Location::Server(url) => Db::Postgres(Postgres::open(url, options.pool_size).await?),
+            Location::Server(url) => Db::Postgres(Box::new(Postgres::open(url, options.pool_size).await?)),
         });
         if let Db::Postgres(server) = &*db {
             let connection = server.connector().connect().await?;

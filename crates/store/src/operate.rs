@@ -94,7 +94,7 @@ pub async fn verify_audit(
             return Err(DbError::Unavailable(format!("{} holds no database", dir.display())).into());
         }
         Location::Directory(dir) => Db::Sqlite(Sqlite::open(dir)?),
-        Location::Server(url) => Db::Postgres(Postgres::open(url, 1).await?),
+        Location::Server(url) => Db::Postgres(Box::new(Postgres::open(url, 1).await?)),
     };
     audit::verify(&db, keyring, lines).await
 }

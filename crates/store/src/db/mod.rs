@@ -60,7 +60,7 @@ pub(crate) enum Db {
     /// SQLite files.
     Sqlite(sqlite::Sqlite),
     /// A PostgreSQL server.
-    Postgres(postgres::Postgres),
+    Postgres(Box<postgres::Postgres>),
 }
 
 impl Db {
@@ -84,7 +84,7 @@ impl Db {
     pub(crate) async fn begin(&self) -> Result<Tx, DbError> {
         Ok(match self {
             Self::Sqlite(db) => Tx::Sqlite(db.begin().await?),
-            Self::Postgres(db) => Tx::Postgres(db.begin().await?),
+            Self::Postgres(db) => Tx::Postgres(Box::new(db.begin().await?)),
         })
     }
 
@@ -110,7 +110,7 @@ impl Db {
 #[derive(Debug)]
 pub(crate) enum Tx {
     Sqlite(sqlite::SqliteTx),
-    Postgres(postgres::PostgresTx),
+    Postgres(Box<postgres::PostgresTx>),
 }
 
 impl Tx {

@@ -1,8 +1,6 @@
 //! Statements are constants that only [`statements!`] makes, so that a test can prepare every one of them
 //! on both engines: a list that is not part of [`crate::slices`] is dead code and does not compile.
 
-#[cfg(test)]
-use super::EngineKind;
 use super::{DbError, Param};
 
 /// A statement with its text for each engine.
@@ -22,14 +20,6 @@ impl Sql {
     #[doc(hidden)]
     pub(crate) const fn new(name: &'static str, sqlite: &'static str, postgres: &'static str, audit: bool) -> Self {
         Self { name, sqlite, postgres, parameters: highest(postgres), audit }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn text(&self, engine: EngineKind) -> &'static str {
-        match engine {
-            EngineKind::Sqlite => self.sqlite,
-            EngineKind::Postgres => self.postgres,
-        }
     }
 
     pub(crate) fn check(&self, params: &[Param]) -> Result<(), DbError> {
