@@ -58,9 +58,6 @@ macro_rules! personal_types {
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!($schema)
             }
-            fn inline_schema() -> bool {
-                true
-            }
         }
     )+};
 }

@@ -192,14 +192,18 @@ impl FromInput for Nested<MailingAddress> {
             let (street, city) =
                 (members.required::<Option<StreetLines>>("street"), members.required::<Option<City>>("city"));
             let (state, zip) = (members.required::<Option<State>>("state"), members.required::<Option<Zip>>("zip"));
-            let (same, street, city, state, zip) = (same?, street?, city?, state?, zip?);
+            let same = same?;
+            // What could not be read has its own error already: it is neither given nor missing.
             let given = [
-                ("street", street.is_some()),
-                ("city", city.is_some()),
-                ("state", state.is_some()),
-                ("zip", zip.is_some()),
+                ("street", street.as_ref().map(Option::is_some)),
+                ("city", city.as_ref().map(Option::is_some)),
+                ("state", state.as_ref().map(Option::is_some)),
+                ("zip", zip.as_ref().map(Option::is_some)),
             ];
-            if !same && let (Some(street), Some(city), Some(state), Some(zip)) = (street, city, state, zip) {
+            if !same
+                && let (Some(Some(street)), Some(Some(city)), Some(Some(state)), Some(Some(zip))) =
+                    (street, city, state, zip)
+            {
                 return Some(Nested(MailingAddress::Own { street, city, state, zip }));
             }
             let (code, message) = if same {
@@ -207,7 +211,7 @@ impl FromInput for Nested<MailingAddress> {
             } else {
                 ("missing", "Write the whole mailing address, or sameAsPrimaryPremise: true.")
             };
-            for (name, _) in given.into_iter().filter(|(_, given)| *given == same) {
+            for (name, _) in given.into_iter().filter(|(_, given)| *given == Some(same)) {
                 members.refuse(name, FieldError::new(code, message));
             }
             Some(Nested(MailingAddress::SameAsPrimaryPremise))

@@ -167,15 +167,20 @@ impl<'a> PremiseDetail<'a> {
     }
 
     /// City, state and ZIP of a premise with an ESI ID are the market's.
-    fn refuse_market_owned(&self, members: &mut Members<'_, '_>, address: &Address) {
+    #[expect(clippy::disallowed_methods, reason = "a wire module: compared with the owner's own data")]
+    fn refuse_market_owned(
+        &self,
+        members: &mut Members<'_, '_>,
+        (city, state, zip): (Option<&City>, Option<&State>, Option<&Zip>),
+    ) {
         if self.service_points.is_empty() {
             return;
         }
-        let stored = [self.city, self.state, self.zip];
-        #[expect(clippy::disallowed_methods, reason = "a wire module: compared with the owner's own data")]
-        let sent = [address.city.reveal(), address.state.reveal(), address.zip.reveal()];
-        for ((name, stored), sent) in ["city", "state", "zip"].into_iter().zip(stored).zip(sent) {
-            if stored != sent {
+        // What could not be read has its own error already.
+        let sent = [city.map(Personal::reveal), state.map(Personal::reveal), zip.map(Personal::reveal)];
+        let stored = [("city", self.city), ("state", self.state), ("zip", self.zip)];
+        for ((name, stored), sent) in stored.into_iter().zip(sent) {
+            if sent.is_some_and(|sent| sent != stored) {
                 let message = "The market owns this part of the address; ask for a correction there.";
                 members.refuse(name, FieldError::new("market-owned", message));
             }
@@ -194,8 +199,8 @@ impl Editable for PremiseDetail<'_> {
         let (nickname, street, unit) =
             (members.required("nickname"), members.required("street"), members.required("unit"));
         let (city, state, zip) = (members.required("city"), members.required("state"), members.required("zip"));
+        self.refuse_market_owned(members, (city.as_ref(), state.as_ref(), zip.as_ref()));
         let address = Address { street: street?, unit: unit?, city: city?, state: state?, zip: zip? };
-        self.refuse_market_owned(members, &address);
         Some(PremiseEdit { nickname: nickname?, address })
     }
 }
