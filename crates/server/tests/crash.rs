@@ -58,6 +58,7 @@ struct Promised {
 }
 
 async fn read(
+    client: reqwest::Client,
     base: String,
     token: String,
     (path, status): (&'static str, u16),
@@ -65,7 +66,6 @@ async fn read(
     promised: Arc<Mutex<Promised>>,
     stop: Arc<AtomicBool>,
 ) {
-    let client = client();
     for n in 0.. {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -85,6 +85,7 @@ async fn read(
 }
 
 async fn write(
+    client: reqwest::Client,
     base: String,
     token: String,
     path: &'static str,
@@ -92,7 +93,6 @@ async fn write(
     promised: Arc<Mutex<Promised>>,
     mut row: Row,
 ) -> Row {
-    let client = client();
     for n in 0.. {
         let (id, nickname) = (format!("{ids}-{n}"), format!("Name {ids} {n}"));
         row.in_flight = Some(nickname.clone());
@@ -238,12 +238,20 @@ async fn crash(engine: EngineKind, crashes: u32) {
             let base = running.base.clone();
             let ids = format!("c{round}-r{n}");
             let (promised, stop) = (Arc::clone(&promised), Arc::clone(&stop));
-            tokio::spawn(read(base, tokens[user].clone(), (path, *status), ids, promised, stop))
+            tokio::spawn(read(client.clone(), base, tokens[user].clone(), (path, *status), ids, promised, stop))
         });
         let readers: Vec<_> = readers.collect();
         let writers = WRITERS.iter().zip(&rows).enumerate().map(|(n, ((user, path, _), row))| {
             let (ids, promised) = (format!("c{round}-w{n}"), Arc::clone(&promised));
-            tokio::spawn(write(running.base.clone(), tokens[user].clone(), path, ids, promised, row.clone()))
+            tokio::spawn(write(
+                client.clone(),
+                running.base.clone(),
+                tokens[user].clone(),
+                path,
+                ids,
+                promised,
+                row.clone(),
+            ))
         });
         let writers: Vec<_> = writers.collect();
         // Moments that differ, so that moves of the intake and checkpoints of the WAL are hit as well.

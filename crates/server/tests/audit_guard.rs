@@ -1,0 +1,221 @@
+//! When the audit log cannot be written, no data leaves; and what was done to its rows is found.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod process;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use process::{Place, Sql, ask, client};
+use reqwest::{Method, StatusCode};
+use store::{EngineKind, Location};
+use support::Service;
+
+on_both_engines! { a_log_that_is_held, a_log_that_refuses, an_intake_that_refuses }
+
+/// A request waits two seconds for its record; the rest is for a machine that has more to do.
+const SOON: Duration = Duration::from_millis(3500);
+
+async fn sql(service: &Service) -> Sql {
+    match service.db.location() {
+        Location::Directory(dir) => Sql::sqlite(dir),
+        Location::Server(url) => Sql::postgres(url).await,
+    }
+}
+
+/// Words of alice's data that no answer may hold without its record.
+const HERS: [&str; 5] = ["John", "john.smith", "123-4567", "Main Street", "1234567890"];
+
+/// Everything that reads, asked at once, is refused in time and holds nothing.
+async fn nothing_leaves(service: &Service, token: &str) {
+    let asked = [
+        "/api/customer",
+        "/api/accounts",
+        "/api/accounts/1001",
+        "/api/premises/2001",
+        "/api/meters/3001",
+        "/api/meters/3001/readings",
+        "/api/preferences",
+        "/api/customer/summary",
+        "/api/accounts/1002",
+        "/api/accounts/x",
+    ];
+    let answers = asked.map(async |path| {
+        let began = Instant::now();
+        let answer = service.send(Method::GET, Some(token), path, &[], None).await;
+        (path, answer, began.elapsed())
+    });
+    for (path, answer, took) in futures_util::future::join_all(answers).await {
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"), "{path}");
+        assert_ne!(answer.header("retry-after"), "", "{path}");
+        assert_eq!(answer.header("etag"), "", "{path}");
+        for word in HERS {
+            assert!(!answer.body.contains(word), "{path}: {}", answer.body);
+        }
+        assert!(took < SOON, "{path}: {took:?}");
+    }
+    let service_says = service.send(Method::GET, None, "/api/customer", &[], None).await;
+    assert_eq!(service_says.status, 401, "a failed authentication waits for nothing");
+}
+
+/// Once the log can be written again, so can everything else; the first requests may still meet the pause
+/// between two attempts to open a lane.
+async fn recovers(service: &Service, token: &str) {
+    let began = Instant::now();
+    loop {
+        let answer = service.send(Method::GET, Some(token), "/api/accounts/1001", &[], None).await;
+        if answer.status == 200 {
+            break;
+        }
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(began.elapsed() < Duration::from_secs(10), "it does not recover");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let report = store::verify_audit(service.db.location(), service.db.keyring(), None).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+}
+
+async fn a_log_that_is_held(service: Service) {
+    let token = service.token("alice").await;
+    let holder = sql(&service).await;
+    assert_eq!(service.get("alice", "/api/customer").await.status, 200);
+    let hold = match holder.is_sqlite() {
+        true => "BEGIN EXCLUSIVE",
+        false => "BEGIN; LOCK TABLE audit_log IN ACCESS EXCLUSIVE MODE",
+    };
+    holder.audit_batch(hold).await;
+    nothing_leaves(&service, &token).await;
+    // A change's record goes into the main database with it: that is durable, so the change is answered.
+    let changed = service.patch("alice", "/api/accounts/1001", r#"{"nickname": "While it was held"}"#).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    nothing_leaves(&service, &token).await;
+    holder.audit_batch("ROLLBACK").await;
+    recovers(&service, &token).await;
+    let account = service.get("alice", "/api/accounts/1001").await;
+    assert_eq!(account.json()["nickname"], "While it was held");
+}
+
+/// A trigger that refuses every row of a table.
+fn refuse(sql: &Sql, table: &str) -> String {
+    if sql.is_sqlite() {
+        format!("CREATE TRIGGER refused BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no space left'); END")
+    } else {
+        format!(
+            "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'no space left'; END $$; \
+             CREATE TRIGGER refused BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refused()"
+        )
+    }
+}
+
+/// The trigger's end.
+fn accept(sql: &Sql, table: &str) -> String {
+    if sql.is_sqlite() {
+        "DROP TRIGGER refused".to_owned()
+    } else {
+        format!("DROP TRIGGER refused ON {table}; DROP FUNCTION refused()")
+    }
+}
+
+async fn a_log_that_refuses(service: Service) {
+    let token = service.token("alice").await;
+    assert_eq!(service.get("alice", "/api/customer").await.status, 200);
+    let sql = sql(&service).await;
+    sql.audit_batch(&refuse(&sql, "audit_log")).await;
+    for _ in 0..3 {
+        nothing_leaves(&service, &token).await;
+    }
+    sql.audit_batch(&accept(&sql, "audit_log")).await;
+    recovers(&service, &token).await;
+    assert!(service.store.audit_log().stats().lanes_lost > 0, "a chain whose batch failed is given up");
+}
+
+async fn an_intake_that_refuses(service: Service) {
+    let sql = sql(&service).await;
+    let before = service.get("alice", "/api/accounts/1001").await;
+    sql.main_batch(&refuse(&sql, "audit_intake")).await;
+    for (path, patch) in [
+        ("/api/accounts/1001", r#"{"nickname": "Unrecorded"}"#),
+        ("/api/premises/2001", r#"{"nickname": "Unrecorded"}"#),
+        ("/api/preferences", r#"{"billDelivery": "both"}"#),
+        // Changes nothing, but discloses.
+        ("/api/accounts/1001", "{}"),
+    ] {
+        let answer = service.patch("alice", path, patch).await;
+        assert!(answer.status.is_server_error(), "{path}: {}", answer.body);
+        for word in HERS {
+            assert!(!answer.body.contains(word), "{path}: {}", answer.body);
+        }
+    }
+    sql.main_batch(&accept(&sql, "audit_intake")).await;
+    let after = service.get("alice", "/api/accounts/1001").await;
+    assert_eq!((after.body.as_str(), after.header("etag")), (before.body.as_str(), before.header("etag")));
+    assert_eq!(store::outbox::list(&service.store, true, None, 10).await.unwrap(), []);
+    let changed = service.patch("alice", "/api/accounts/1001", r#"{"nickname": "Recorded"}"#).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+}
+
+/// What somebody with the database's password may do, and the words by which it is found. Each is done to
+/// the log as the one before left it.
+const TAMPERING: [(&str, &str); 5] = [
+    ("UPDATE audit_log SET customer_id = 2 WHERE number = 3", "record 3: changed"),
+    ("DELETE FROM audit_log WHERE number = 5", "records 5 to 5 are missing"),
+    (
+        "INSERT INTO audit_log SELECT lane, number + 1000, at, actor, customer_id, action, outcome, status, resource, \
+         categories, request_id, detail, who, record_id, key_id, mac FROM audit_log WHERE number = 2",
+        "to 1001 are missing",
+    ),
+    ("DELETE FROM audit_log WHERE number >= 8", "but checkpoint"),
+    ("DELETE FROM audit_checkpoint", "outside the database is not the one inside"),
+];
+
+async fn what_was_done_is_found(engine: EngineKind) {
+    let place = Place::new(engine).await;
+    let running = place.serve(&["--log-level", "error"]).await;
+    let client = client();
+    let token = running.token(&client, "alice").await;
+    for n in 0..12 {
+        let get = (Method::GET, format!("{}/api/accounts/1001", running.base));
+        assert_eq!(ask(&client, get, &token, &format!("read-{n}"), None).await.unwrap().0, 200);
+    }
+    let patch = Some(r#"{"nickname": "Noted"}"#.to_owned());
+    let change = (Method::PATCH, format!("{}/api/accounts/1001", running.base));
+    assert_eq!(ask(&client, change, &token, "change-1", patch).await.unwrap().0, 200);
+    assert_eq!(running.terminate().await, 0);
+
+    let points = place.checkpoints();
+    let verify = ["audit", "verify", "--checkpoints", points.to_str().unwrap()];
+    let (code, said) = place.run(&verify).await;
+    assert_eq!(code, 0, "{said}");
+    for (id, words) in [("read-3", "getAccount"), ("change-1", "changed")] {
+        let show = ["audit", "show", "--reason", "a test", "--customer", "1", "--request-id", id];
+        let (code, said) = place.run(&show).await;
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(said.lines().filter(|line| line.contains(id) && line.contains(words)).count(), 1, "{said}");
+    }
+    let sql = place.sql().await;
+    for (statement, words) in TAMPERING {
+        sql.audit_batch(statement).await;
+        let (code, said) = place.run(&verify).await;
+        assert!(code == 3 && said.contains(words), "{statement}: {code} {said}");
+    }
+    if sql.is_sqlite() {
+        drop(sql);
+        // Not a row, but the file.
+        let file = place.data().join("audit.sqlite");
+        std::fs::write(&file, b"This is no database, and has never been one of this service's.").unwrap();
+        let (code, said) = place.run(&verify).await;
+        assert!(code == 1 && !said.contains("OK"), "{code} {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_to_rows_is_found_on_sqlite() {
+    what_was_done_is_found(EngineKind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_to_rows_is_found_on_postgres() {
+    what_was_done_is_found(EngineKind::Postgres).await;
+}
