@@ -109,8 +109,9 @@ async fn authorized(
 ) -> Result<Response, Problem> {
     let path = origin::path_values(&mut parts).await?;
     *resource = path.first().map(|(name, value)| {
-        let id: String = value.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
-        format!("{}/{id}", name.trim_end_matches("Id"))
+        // Ids are digits. Anything else may be a name or an address, which the audit log must not hold.
+        let is_id = value.len() <= 20 && value.bytes().all(|byte| byte.is_ascii_digit());
+        format!("{}/{}", name.trim_end_matches("Id"), if is_id { value } else { "-" })
     });
     let scope = caller.authorize(app.clock.now()).map_err(|refusal| match refusal {
         Refusal::Forbidden => Problem::new(problem::FORBIDDEN),
