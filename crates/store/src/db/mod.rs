@@ -4,6 +4,8 @@
 //! statement means the same on SQLite and on PostgreSQL. Queries live in the slice files; one text with
 //! `$n` placeholders serves both engines, and where they must differ both texts stand side by side.
 
+#[cfg(test)]
+mod durability;
 mod param;
 pub(crate) mod postgres;
 mod row;

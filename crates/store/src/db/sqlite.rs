@@ -59,9 +59,9 @@ impl Worker {
 /// The two files and their threads.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
-    readers: Worker,
-    writer: Arc<Mutex<Worker>>,
-    audit_readers: Worker,
+    pub(super) readers: Worker,
+    pub(super) writer: Arc<Mutex<Worker>>,
+    pub(super) audit_readers: Worker,
     audit_file: PathBuf,
 }
 
