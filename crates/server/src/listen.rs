@@ -91,7 +91,9 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.header_read_timeout(None).pipeline_flush(true).max_buf_size(MAX_BUFFER);
+    // Without `pipeline_flush`: with it, hyper never sends the 400 or 431 of a head that it cannot read,
+    // because the head still lies in its buffer like a pipelined request.
+    http.header_read_timeout(None).max_buf_size(MAX_BUFFER);
     let mut end = std::pin::pin!(end);
     loop {
         let accepted = tokio::select! {
