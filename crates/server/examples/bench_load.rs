@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Location::Directory(dir)
         }
         (None, Some(url)) => {
-            migrate::postgres(&url).await?;
+            migrate::postgres(&url, domain::time::Clock::now(&domain::time::SystemClock)).await?;
             Location::Server(url)
         }
         (None, None) => return Err("give --data-dir or --database-url".into()),

@@ -102,7 +102,7 @@ fn private(file: &Path) -> Result<(), DbError> {
 ///
 /// # Errors
 /// [`DbError`] says which migration failed; nothing of it is kept.
-pub async fn postgres(url: &str) -> Result<(), DbError> {
+pub async fn postgres(url: &str, now: domain::time::Instant) -> Result<(), DbError> {
     let connection = Connector::new(url)?.connect().await?;
     // Any constant will do; it only has to be the same for every migrator.
     connection.batch("BEGIN; SELECT pg_advisory_xact_lock(7267446191)").await?;
@@ -122,7 +122,10 @@ pub async fn postgres(url: &str) -> Result<(), DbError> {
         }
     }
     connection.batch("COMMIT").await?;
-    check_postgres(&connection).await
+    check_postgres(&connection).await?;
+    // By the owner of the tables, and before the first row could stand in the DEFAULT partition.
+    crate::partitions::ensure_partitions(&connection, now).await?;
+    Ok(())
 }
 
 /// Checks that a PostgreSQL database has this binary's schema.

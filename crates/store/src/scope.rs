@@ -62,7 +62,7 @@ impl Caller {
         }
         let link = self.link.as_ref().ok_or(Refusal::NotEnrolled)?;
         if link.status == Status::Inactive {
-            let readable = link.inactive_since.is_none_or(|since| now.since(since) < READABLE_DAYS * 24 * HOUR);
+            let readable = link.inactive_since.is_some_and(|since| now.since(since) < READABLE_DAYS * 24 * HOUR);
             if !(self.rule.while_inactive && readable) {
                 return Err(Refusal::Inactive);
             }

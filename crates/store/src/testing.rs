@@ -50,7 +50,7 @@ impl TestDb {
         let url = with_database(&server, &name);
         let cleanup = Cleanup::Database { server, name };
         let this = Self { location: Location::Server(url.clone()), keyring: keyring()?, cleanup };
-        migrate::postgres(&url).await?;
+        migrate::postgres(&url, domain::time::Clock::now(&domain::time::SystemClock)).await?;
         Ok(this)
     }
 

@@ -44,9 +44,9 @@ pub fn document() -> String {
         s.meta_schema = None;
     });
     let mut generator = SchemaGenerator::new(settings);
-    let mut paths = Map::new();
+    let (mut paths, mut shared) = (Map::new(), Map::new());
     for route in routes() {
-        let operation = operation(&route, &mut generator);
+        let operation = operation(&route, &mut generator, &mut shared);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Value::Object(path) = path {
             path.insert(route.method.as_str().to_ascii_lowercase(), operation);
@@ -69,6 +69,7 @@ pub fn document() -> String {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": shared,
             "securitySchemes": {"bearer": {
                 "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
                 "description": "An access token of a configured OpenID provider.",
@@ -90,7 +91,7 @@ fn tags() -> Vec<Value> {
     names.into_iter().map(|name| json!({"name": name})).collect()
 }
 
-fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
+fn operation(route: &Route, generator: &mut SchemaGenerator, shared: &mut Map<String, Value>) -> Value {
     let schema = (route.answer)(generator);
     let mut operation = Map::new();
     operation.insert("operationId".into(), route.rule.action.into());
@@ -109,7 +110,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     if let Some(media_type) = route.consumes {
         operation.insert("requestBody".into(), request_body(route, media_type, &schema, generator));
     }
-    operation.insert("responses".into(), responses(route, &schema));
+    operation.insert("responses".into(), responses(route, &schema, shared));
     Value::Object(operation)
 }
 
@@ -182,7 +183,8 @@ fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &Sch
     json!({"required": true, "description": about, "content": {media_type: {"schema": schema, "example": example}}})
 }
 
-fn responses(route: &Route, schema: &Value) -> Value {
+/// The answers; refusals stand among the components, shared by the operations that have the same ones.
+fn responses(route: &Route, schema: &Value, shared: &mut Map<String, Value>) -> Value {
     let mut responses = Map::new();
     let mut content = Map::new();
     for media_type in route.produces {
@@ -203,16 +205,22 @@ fn responses(route: &Route, schema: &Value) -> Value {
     let mut statuses: Vec<u16> = refusals.iter().map(|kind| kind.status).collect();
     statuses.dedup();
     for status in statuses {
-        let kinds: Vec<_> = refusals.iter().filter(|kind| kind.status == status).collect();
-        let about: Vec<String> =
-            kinds.iter().map(|kind| format!("`{}`: {} {}", kind.code, kind.title, kind.about)).collect();
-        let examples: Map<String, Value> =
-            kinds.iter().map(|kind| (kind.code.to_owned(), json!({"value": example(kind)}))).collect();
-        let content = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
-        let response = json!({"description": about.join("\n\n"), "content": {"application/problem+json": content}});
-        responses.insert(status.to_string(), response);
+        let kinds: Vec<&'static Kind> = refusals.iter().copied().filter(|kind| kind.status == status).collect();
+        let name = kinds.iter().map(|kind| kind.code).collect::<Vec<_>>().join("_");
+        responses.insert(status.to_string(), json!({"$ref": format!("#/components/responses/{name}")}));
+        shared.entry(name).or_insert_with(|| refusal(&kinds));
     }
     Value::Object(responses)
+}
+
+/// The refusals with one status.
+fn refusal(kinds: &[&'static Kind]) -> Value {
+    let about: Vec<String> =
+        kinds.iter().map(|kind| format!("`{}`: {} {}", kind.code, kind.title, kind.about)).collect();
+    let examples: Map<String, Value> =
+        kinds.iter().map(|kind| (kind.code.to_owned(), json!({"value": example(kind)}))).collect();
+    let content = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
+    json!({"description": about.join("\n\n"), "content": {"application/problem+json": content}})
 }
 
 fn example(kind: &Kind) -> Value {

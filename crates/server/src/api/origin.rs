@@ -40,8 +40,8 @@ fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> IpAddr {
     }
     let forwarded = headers.get_all("forwarded").iter().filter_map(|value| value.to_str().ok());
     let named = forwarded.flat_map(|value| value.split(',')).filter_map(|element| {
-        let pair = element.split(';').find_map(|pair| pair.trim().split_once('='))?;
-        pair.0.eq_ignore_ascii_case("for").then_some(pair.1)
+        let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value)
     });
     let old = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<IpAddr> = named.chain(old.flat_map(|value| value.split(','))).filter_map(address).collect();
@@ -90,7 +90,7 @@ mod tests {
         headers.insert("x-forwarded-for", "203.0.113.9, 10.0.0.1".parse().unwrap());
         assert_eq!(client(&headers, address, &proxies).to_string(), "203.0.113.9");
         let mut headers = HeaderMap::new();
-        headers.insert("forwarded", "for=\"[2001:db8::1]:443\"".parse().unwrap());
+        headers.insert("forwarded", "proto=https;for=\"[2001:db8::1]:443\"".parse().unwrap());
         assert_eq!(client(&headers, address, &proxies).to_string(), "2001:db8::1");
     }
 

@@ -62,8 +62,6 @@ kinds! {
         "One `Idempotency-Key` belongs to one operation and one content.";
     TOO_MANY_REQUESTS = "too-many-requests", 429, "Too many requests.",
         "Wait for as many seconds as `Retry-After` says.";
-    HEADERS_TOO_LARGE = "headers-too-large", 431, "The headers are too large.",
-        "All headers together have at most 16 KiB.";
     INTERNAL = "internal", 500, "Something went wrong on our side.",
         "It was logged under the request id. Nothing was changed unless the answer says so.";
     UNAVAILABLE = "unavailable", 503, "The service cannot answer right now.",

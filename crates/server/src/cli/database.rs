@@ -42,7 +42,9 @@ pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
 /// Brings the schema up to date.
 pub(super) async fn bring_up(location: &Location) -> Result<(), Failure> {
     match location {
-        Location::Server(url) => store::migrate::postgres(url).await.map_err(Failure::failed),
+        Location::Server(url) => store::migrate::postgres(url, domain::time::Clock::now(&domain::time::SystemClock))
+            .await
+            .map_err(Failure::failed),
         Location::Directory(dir) => {
             let dir = dir.clone();
             let migrated = tokio::task::spawn_blocking(move || store::migrate::sqlite(&dir)).await;

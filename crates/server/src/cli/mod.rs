@@ -83,6 +83,8 @@ enum Command {
     },
     /// Print the description of the API (OpenAPI 3.1, JSON)
     Openapi,
+    /// Print the list of problems and field errors (Markdown)
+    Problems,
 }
 
 #[derive(Debug, clap::Args)]
@@ -183,6 +185,7 @@ fn obey(command: Command, config: Config, layered: &Layered, given: &Given) -> R
         Command::Config { reference: true } => print(crate::config::reference().trim_end()),
         Command::Config { reference: false } => print(crate::config::show(layered).trim_end()),
         Command::Openapi => print(crate::api::openapi::document().trim_end()),
+        Command::Problems => print(crate::api::problem::catalogue().trim_end()),
         Command::Keys(keys::Keys::Generate { out }) => keys::generate(out.as_deref()),
         Command::Backup { to } => backup::backup(&config, &to),
         Command::Restore { from } => backup::restore(&config, &from),
@@ -213,7 +216,11 @@ async fn work(command: Command, config: &Config, given: &Given) -> Result<(), Fa
         Command::Audit(command) => Box::pin(audit::run(command, config, &user(given))).await,
         Command::Outbox(command) => Box::pin(database::outbox(command, config)).await,
         Command::Doctor => Box::pin(doctor::doctor(config)).await,
-        Command::Config { .. } | Command::Openapi | Command::Backup { .. } | Command::Restore { .. } => Ok(()),
+        Command::Config { .. }
+        | Command::Openapi
+        | Command::Problems
+        | Command::Backup { .. }
+        | Command::Restore { .. } => Ok(()),
     }
 }
 
