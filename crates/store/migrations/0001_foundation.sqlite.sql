@@ -1,0 +1,238 @@
+-- Released migrations never change: expand with a new one, contract later.
+
+-- The service's own state: one row.
+CREATE TABLE installation (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    key_fingerprint BLOB NOT NULL,
+    demo_anchor INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- Deleting a customer's row here erases the person: nothing sealed under the key opens again.
+CREATE TABLE customer_key (
+    customer_id INTEGER PRIMARY KEY,
+    wrapped BLOB NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE customer (
+    customer_id INTEGER PRIMARY KEY,
+    type TEXT NOT NULL CONSTRAINT customer_type CHECK (type IN ('individual', 'business')),
+    status TEXT NOT NULL CONSTRAINT customer_status CHECK (status IN ('pending', 'active', 'inactive')),
+    inactive_since INTEGER,
+    version INTEGER NOT NULL,
+    event_sequence INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+
+-- Keyed hashes of normalised values: equality without the value.
+CREATE TABLE customer_lookup (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    kind TEXT NOT NULL,
+    key_id INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (customer_id, kind, hash)
+) STRICT;
+CREATE INDEX customer_lookup_hash ON customer_lookup (kind, hash);
+
+CREATE TABLE identity_link (
+    issuer TEXT NOT NULL,
+    subject_hash BLOB NOT NULL,
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject_hash)
+) STRICT;
+CREATE INDEX identity_link_customer ON identity_link (customer_id);
+
+CREATE TABLE account (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    account_id INTEGER NOT NULL,
+    account_number TEXT NOT NULL,
+    status TEXT NOT NULL CONSTRAINT account_status CHECK (status IN ('pending', 'active', 'inactive')),
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    -- What Billing last reported, in cents; null when it never did.
+    current_balance INTEGER,
+    due_amount INTEGER,
+    past_due_amount INTEGER,
+    next_due_date INTEGER,
+    last_payment_date INTEGER,
+    last_payment_amount INTEGER,
+    balance_as_of INTEGER,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (customer_id, account_id)
+) STRICT;
+
+-- What must be unique across customers stands in look-up tables of its own.
+CREATE TABLE account_number (
+    account_number TEXT PRIMARY KEY,
+    customer_id INTEGER NOT NULL,
+    account_id INTEGER NOT NULL,
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+) STRICT;
+
+-- Places: they belong to no customer and outlive occupancies.
+CREATE TABLE wires_company (
+    wires_company_id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    outage_phone TEXT
+) STRICT;
+
+CREATE TABLE service_point (
+    service_point_id INTEGER PRIMARY KEY,
+    wires_company_id INTEGER NOT NULL REFERENCES wires_company,
+    esi_hash BLOB NOT NULL CONSTRAINT service_point_esi UNIQUE,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- The ESI ID and the market's address, under the place key.
+    sealed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE meter (
+    meter_id INTEGER PRIMARY KEY,
+    service_point_id INTEGER NOT NULL REFERENCES service_point,
+    wires_company_id INTEGER NOT NULL REFERENCES wires_company,
+    meter_number TEXT NOT NULL,
+    type TEXT NOT NULL CONSTRAINT meter_type CHECK (type IN ('electric')),
+    status TEXT NOT NULL CONSTRAINT meter_status CHECK (status IN ('available', 'active', 'inactive')),
+    multiplier INTEGER NOT NULL,
+    dials INTEGER NOT NULL,
+    installed_on INTEGER NOT NULL,
+    installed_at INTEGER NOT NULL,
+    removed_at INTEGER,
+    version INTEGER NOT NULL,
+    CONSTRAINT meter_number_unique UNIQUE (wires_company_id, meter_number)
+) STRICT;
+CREATE INDEX meter_service_point ON meter (service_point_id);
+
+-- A premise is one account's occupancy of a place, [start_at, end_at).
+CREATE TABLE premise (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    premise_id INTEGER NOT NULL,
+    account_id INTEGER NOT NULL,
+    status TEXT NOT NULL CONSTRAINT premise_status CHECK (status IN ('pending', 'active', 'inactive')),
+    is_primary INTEGER NOT NULL,
+    service_start_date INTEGER NOT NULL,
+    service_end_date INTEGER,
+    start_at INTEGER NOT NULL,
+    end_at INTEGER,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (customer_id, premise_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+) STRICT;
+CREATE INDEX premise_account ON premise (customer_id, account_id);
+CREATE UNIQUE INDEX premise_one_primary ON premise (customer_id, account_id) WHERE is_primary;
+
+CREATE TABLE premise_service_point (
+    customer_id INTEGER NOT NULL,
+    premise_id INTEGER NOT NULL,
+    service_point_id INTEGER NOT NULL REFERENCES service_point,
+    PRIMARY KEY (customer_id, premise_id, service_point_id),
+    FOREIGN KEY (customer_id, premise_id) REFERENCES premise
+) STRICT;
+
+-- A service point is in force for one occupancy at a time.
+CREATE TABLE service_point_holder (
+    service_point_id INTEGER PRIMARY KEY REFERENCES service_point,
+    customer_id INTEGER NOT NULL,
+    premise_id INTEGER NOT NULL
+) STRICT;
+
+-- Register readings in thousandths of the unit. They belong to the meter; a customer reaches them only
+-- through an occupancy that covers their instant, whose customer each row carries.
+CREATE TABLE reading (
+    meter_id INTEGER NOT NULL REFERENCES meter,
+    register TEXT NOT NULL CONSTRAINT reading_register CHECK (register IN ('delivered', 'received')),
+    read_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    reading_id INTEGER NOT NULL,
+    customer_id INTEGER,
+    value INTEGER NOT NULL,
+    quality TEXT NOT NULL CONSTRAINT reading_quality CHECK (quality IN ('actual', 'estimated')),
+    is_current INTEGER NOT NULL,
+    reported_at INTEGER NOT NULL,
+    corrected_at INTEGER,
+    PRIMARY KEY (meter_id, register, read_at, revision)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reading_id ON reading (reading_id);
+
+CREATE TABLE preference (
+    customer_id INTEGER PRIMARY KEY REFERENCES customer,
+    version INTEGER NOT NULL,
+    bill_delivery TEXT NOT NULL CONSTRAINT preference_bill_delivery CHECK (bill_delivery IN ('email', 'mail', 'both')),
+    bill_ready INTEGER NOT NULL,
+    payment_due INTEGER NOT NULL,
+    outage_alerts INTEGER NOT NULL,
+    high_usage_alerts INTEGER NOT NULL,
+    auto_pay_enabled INTEGER NOT NULL,
+    payment_method_id TEXT,
+    language TEXT NOT NULL CONSTRAINT preference_language CHECK (language IN ('en', 'es')),
+    email_status TEXT NOT NULL CONSTRAINT preference_email_status CHECK (email_status IN ('ok', 'unverified', 'bounced')),
+    sms_consent INTEGER NOT NULL,
+    sms_consent_at INTEGER,
+    marketing_consent INTEGER NOT NULL,
+    marketing_consent_at INTEGER,
+    updated_at INTEGER NOT NULL,
+    -- The mailing address.
+    sealed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE payment_method (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    row_id INTEGER NOT NULL,
+    payment_method_id TEXT NOT NULL,
+    expires TEXT,
+    reported_at INTEGER NOT NULL,
+    -- The label.
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (customer_id, payment_method_id)
+) STRICT;
+
+-- Events, written in the transaction of their change. The data carries ids and names of fields only.
+CREATE TABLE outbox (
+    customer_id INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    event_id BLOB NOT NULL CONSTRAINT outbox_event UNIQUE,
+    type TEXT NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    position INTEGER,
+    delivered_at INTEGER,
+    PRIMARY KEY (customer_id, sequence)
+) STRICT;
+CREATE INDEX outbox_unsequenced ON outbox (occurred_at) WHERE position IS NULL;
+
+CREATE TABLE idempotency (
+    customer_id INTEGER NOT NULL,
+    key_hash BLOB NOT NULL,
+    row_id INTEGER NOT NULL,
+    content_hash BLOB NOT NULL,
+    status INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- The answer.
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (customer_id, key_hash)
+) STRICT;
+
+-- Audit records of changes, written in their transaction; a lane moves them to the log.
+CREATE TABLE audit_intake (
+    record_id BLOB PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    customer_id INTEGER,
+    action TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    resource TEXT,
+    categories INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    detail TEXT,
+    -- Who acted from where, sealed under the customer's data key or the actor key.
+    who BLOB
+) STRICT;
