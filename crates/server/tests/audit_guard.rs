@@ -1,6 +1,11 @@
 //! When the audit log cannot be written, no data leaves; and what was done to its rows is found.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and says what it measured"
+)]
 
 mod process;
 mod support;

@@ -1,7 +1,13 @@
 //! `kill -9` during reads and changes: every answered request has its record, and change, record and event
 //! always agree. The process is the real one; what it left is looked at once it has started again, past it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
 
 mod process;
 

@@ -2,25 +2,31 @@
 //! PostgreSQL's data directory, not in logs at their loudest, not in metrics or problems; neither as they are
 //! nor as hexadecimal digits, base64 or percent-encoded. One needle is planted in each place that is searched.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
 
+mod needles;
+#[path = "../process/mod.rs"]
 mod process;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
     path::{Path, PathBuf},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use needles::Search;
 use process::{Place, Running, Sql, ask, client};
 use reqwest::{Method, StatusCode};
 use server::demo::oidc;
 use store::EngineKind;
-
-/// The first bytes by which a pattern is found; no needle is shorter.
-const PREFIX: usize = 5;
 
 /// The demonstration's personal values, in forms that are distinctive.
 const SAMPLES: [&str; 52] = [
@@ -93,83 +99,6 @@ const PUT: [&str; 12] = [
     "Nguyễn Thị Ngọc",
     "Refrigerated Zeppelin",
 ];
-
-/// The same needle in every form in which it might be kept.
-fn forms(needle: &str) -> Vec<Vec<u8>> {
-    let bytes = needle.as_bytes();
-    let percent = |every: bool, lower: bool| -> String {
-        let one = |byte: &u8| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' if !every => char::from(*byte).to_string(),
-            _ if lower => format!("%{byte:02x}"),
-            _ => format!("%{byte:02X}"),
-        };
-        bytes.iter().map(one).collect()
-    };
-    let hex = hex::encode(bytes);
-    let mut forms = vec![needle.to_owned(), hex.to_uppercase(), hex];
-    forms.extend([percent(false, false), percent(false, true), percent(true, false), percent(true, true)]);
-    forms.push(percent(false, false).replace("%20", "+"));
-    forms.push(needle.escape_unicode().to_string());
-    // As JSON, which may escape what is not ASCII.
-    forms.push(bytes.iter().map(|byte| format!("{byte}, ")).collect());
-    for before in 0..3 {
-        // The characters that depend on this needle alone, whatever stands around it.
-        let encoded = STANDARD.encode([vec![0; before], bytes.to_vec()].concat());
-        let first = (before * 8).div_ceil(6);
-        let last = (before + bytes.len()) * 8 / 6;
-        let own = encoded[first..last].to_owned();
-        if own.len() > PREFIX {
-            forms.push(own.replace('+', "-").replace('/', "_"));
-            forms.push(own);
-        }
-    }
-    forms.sort();
-    forms.dedup();
-    forms.into_iter().map(String::into_bytes).collect()
-}
-
-/// Finds many patterns in one pass.
-struct Search {
-    patterns: HashMap<[u8; PREFIX], Vec<(Vec<u8>, String)>>,
-    begins: Vec<bool>,
-}
-
-impl Search {
-    fn new(needles: &BTreeSet<String>) -> Self {
-        let mut this = Self { patterns: HashMap::new(), begins: vec![false; 1 << 16] };
-        for needle in needles {
-            for form in forms(needle) {
-                let prefix = <[u8; PREFIX]>::try_from(&form[..PREFIX]).unwrap();
-                this.begins[usize::from(u16::from_be_bytes([prefix[0], prefix[1]]))] = true;
-                this.patterns.entry(prefix).or_default().push((form, needle.clone()));
-            }
-        }
-        this
-    }
-
-    /// The needles in some bytes, with what stands around the first of each.
-    fn find(&self, bytes: &[u8]) -> BTreeMap<String, String> {
-        let mut found = BTreeMap::new();
-        for (at, window) in bytes.windows(PREFIX).enumerate() {
-            if !self.begins[usize::from(u16::from_be_bytes([window[0], window[1]]))] {
-                continue;
-            }
-            for (form, needle) in self.patterns.get(window).into_iter().flatten() {
-                if bytes[at..].starts_with(form) {
-                    let around = &bytes[at.saturating_sub(60)..bytes.len().min(at + 100)];
-                    found.entry(needle.clone()).or_insert_with(|| String::from_utf8_lossy(around).into_owned());
-                }
-            }
-        }
-        found
-    }
-
-    /// Every file with needles.
-    fn files(&self, files: &[PathBuf]) -> BTreeMap<PathBuf, BTreeMap<String, String>> {
-        let found = files.iter().filter_map(|file| Some((file.clone(), self.find(&fs::read(file).ok()?))));
-        found.filter(|(_, found)| !found.is_empty()).collect()
-    }
-}
 
 fn files_in(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -321,9 +250,7 @@ async fn search(engine: EngineKind) {
     );
     sql.audit_batch(&checkpoint).await;
     // While the service runs: the rows may stand in a write-ahead log alone.
-    let dirs = [place.data()];
-    let running_files: Vec<PathBuf> = dirs.iter().flat_map(|dir| files_in(dir)).collect();
-    let while_running = search.files(&running_files);
+    let while_running = search.files(&files_in(&place.data()));
     let (out, err) = (running.out.clone(), running.err.clone());
     assert_eq!(running.terminate().await, 0);
     let mut files = files_in(&place.data());
@@ -373,21 +300,6 @@ async fn search(engine: EngineKind) {
         );
     }
     println!("{engine:?}: searched {} files, found what was planted in {places:?}", files.len());
-}
-
-#[test]
-fn every_form_of_a_needle_is_found() {
-    let search = Search::new(&BTreeSet::from(["77 Quillfeather Lane".to_owned(), "Nguyễn Thị Ngọc".to_owned()]));
-    for needle in ["77 Quillfeather Lane", "Nguyễn Thị Ngọc"] {
-        for around in ["", "a", "ab", "abc", "abcd"] {
-            let text = format!("{around}{needle}{around}");
-            let percent: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            for hidden in [text.clone(), hex::encode(&text), STANDARD.encode(&text), percent] {
-                assert_eq!(search.find(hidden.as_bytes()).keys().collect::<Vec<_>>(), [needle], "{hidden}");
-            }
-        }
-    }
-    assert_eq!(search.find("77 Quillfeather Lan, Nguyen".as_bytes()), BTreeMap::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
