@@ -37,17 +37,20 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000)]
     customers: i64,
     /// The directory of an embedded database.
-    #[arg(long, required_unless_present = "database_url", conflicts_with = "database_url")]
+    #[arg(long, conflicts_with = "database_url")]
     data_dir: Option<PathBuf>,
     /// The URL of a PostgreSQL database.
     #[arg(long)]
     database_url: Option<String>,
     /// The keyring's file.
-    #[arg(long)]
+    #[arg(long, default_value = "keyring")]
     keyring: PathBuf,
     /// The issuer whose subjects `bench-1`, `bench-2` and so on the customers are linked to.
-    #[arg(long)]
+    #[arg(long, default_value = "")]
     issuer: String,
+    /// Print the statement of `GET /api/accounts/{accountId}` instead, for pgbench.
+    #[arg(long)]
+    print_select: bool,
 }
 
 /// Customers written in one transaction.
@@ -56,7 +59,11 @@ const BATCH: i64 = 2_000;
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "a tool at the command line")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Arguments { customers, data_dir, database_url, keyring, issuer } = Arguments::parse();
+    let Arguments { customers, data_dir, database_url, keyring, issuer, print_select } = Arguments::parse();
+    if print_select {
+        println!("{}", store::accounts::SELECT);
+        return Ok(());
+    }
     let location = match (data_dir, database_url) {
         (Some(dir), _) => {
             migrate::sqlite(&dir)?;

@@ -47,9 +47,15 @@ macro_rules! nested {
     };
 }
 
+/// The statement of one account on PostgreSQL, which the benchmarks run bare.
+pub const SELECT: &str = concat!(
+    nested!("account", "$3"),
+    " WHERE a.customer_id = $1 AND a.account_id = $2
+        ORDER BY p.premise_id, m.meter_id"
+);
+
 statements! {
-    FIND = { concat!(nested!("account", "$3"), " WHERE a.customer_id = $1 AND a.account_id = $2
-        ORDER BY p.premise_id, m.meter_id") };
+    FIND = { SELECT };
     LIST = { concat!(nested!("(SELECT * FROM account WHERE customer_id = $1 AND account_id > $2
         ORDER BY account_id LIMIT $3)", "$4"), " ORDER BY a.account_id, p.premise_id, m.meter_id") };
     UPDATE = {"UPDATE account SET sealed = $3, version = version + 1, updated_at = $4
