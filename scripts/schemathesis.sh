@@ -2,7 +2,7 @@
 # Schemathesis against the running service: requests made up from the OpenAPI description, valid and broken ones,
 # as each demonstration customer. Anything it finds fails this script.
 #
-#   scripts/schemathesis.sh [USER...]     users: alice bob carol by default
+#   scripts/schemathesis.sh [USER...]     users: alice and bob by default (a person, a business)
 #
 # CUSTOMER_SERVICE  the binary (default target/release/customer-service)
 # SEED, EXAMPLES    the random seed, and the most cases generated for one operation and phase
@@ -15,7 +15,7 @@ source "$ROOT/scripts/lib.sh"
 
 BINARY=${CUSTOMER_SERVICE:-$ROOT/target/release/customer-service}
 SEED=${SEED:-20250115}
-EXAMPLES=${EXAMPLES:-40}
+EXAMPLES=${EXAMPLES:-6}
 OUT="$ROOT/.dev/schemathesis"
 VENV="$ROOT/.dev/venv"
 
@@ -104,7 +104,7 @@ run_as() {
 mkdir -p "$OUT"
 prepare_environment
 start_server
-[[ $# -gt 0 ]] || set -- alice bob carol
+[[ $# -gt 0 ]] || set -- alice bob
 FINDINGS=()
 for user in "$@"; do
   run_as "$user" || FINDINGS+=("$user")

@@ -121,7 +121,7 @@ def main():
                    str(WORK / "tokens"), "--customers", str(CUSTOMERS))
     wait(f"{ISSUER}/certs", issuer)
     (WORK / "service.toml").write_text(
-        f"[keyring]\nfile = \"{WORK}/keyring\"\n[limits]\nrequests_per_second = 1000000\nburst = 1000000\n"
+        f"keyring-file = \"{WORK}/keyring\"\n[limits]\nrequests-per-second = 1000000\nburst = 1000000\n"
         f"[log]\nlevel = \"warn\"\n"
         f"[[issuers]]\nissuer = \"{ISSUER}\"\naudience = \"customer-service\"\njwks_url = \"{ISSUER}/certs\"\nroles = [\"customer\"]\n")
     postgres = service("postgres", "--database-url", DATABASE)

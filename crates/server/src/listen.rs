@@ -1,6 +1,6 @@
 //! The listeners: connections, their limits and their end.
 //!
-//! Slow and half-open clients are cut off by three rules, all in [`Guarded`]: the head of a request has to
+//! Slow and half-open clients are cut off by three rules, all in `Guarded`: the head of a request has to
 //! be there within the header timeout, a connection on which no byte moves in either direction within the
 //! idle timeout is closed, and more connections than allowed are closed at once. One timer a connection
 //! serves all of them; hyper's own header timeout would make a timer for each request.

@@ -43,7 +43,8 @@ const EVERYBODY: [(&str, Option<Role>); 13] = [
 ];
 
 /// Whose is what: by path parameter, the customer and every id of theirs.
-const OWNED: [(&str, [(&str, &[i64]); 3]); 3] = [
+type Ids = (&'static str, &'static [i64]);
+const OWNED: [(&str, [Ids; 3]); 3] = [
     ("accountId", [("alice", &[1001]), ("bob", &[1002, 1003]), ("carol", &[1004, 1005, 1006])]),
     ("premiseId", [("alice", &[2001]), ("bob", &[2002, 2003, 2004]), ("carol", &[2005, 2006, 2007, 2008, 2009])]),
     (

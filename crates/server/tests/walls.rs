@@ -2,8 +2,6 @@
 //! `domain ->` nothing of ours. And what each wall keeps out: SQL drivers stay in `store`, cryptography of records in
 //! `crypto`, input and output out of `domain`.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};

@@ -150,7 +150,8 @@ async fn auto_pay_and_mailing_address_have_rules(service: Service) {
     ] {
         let answer = patch(json!({"mailingAddress": address})).await;
         let (mut found, mut right) = (answer.errors(), errors);
-        (found.sort(), right.sort());
+        found.sort();
+        right.sort();
         assert_eq!(found, right, "{address}");
     }
     let bob = User::of(&service, "bob").await;

@@ -1,6 +1,6 @@
 //! Lists, cursors and readings.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "../ask/mod.rs"]
 mod ask;
