@@ -78,13 +78,21 @@ pub struct AutoPay {
 }
 
 impl AutoPay {
-    /// Checks the rule between the two fields, and that the method is one of `known`.
+    /// Checks the rule between the two fields.
     ///
     /// # Errors
-    /// `missing` or `unknown-payment-method`, for the member `paymentMethodId`.
+    /// `missing`, for the member `paymentMethodId`.
+    pub fn named(&self) -> Result<(), FieldError> {
+        let missing = FieldError::new("missing", "Name the payment method that pays.");
+        if self.enabled && self.payment_method.is_none() { Err(missing) } else { Ok(()) }
+    }
+
+    /// Checks that the method, where one is named, is one of `known`.
+    ///
+    /// # Errors
+    /// `unknown-payment-method`, for the member `paymentMethodId`.
     pub fn check(&self, known: &[PaymentMethod]) -> Result<(), FieldError> {
         match &self.payment_method {
-            None if self.enabled => Err(FieldError::new("missing", "Name the payment method that pays.")),
             Some(method) if !known.iter().any(|m| m.id == *method) => {
                 Err(FieldError::new("unknown-payment-method", "Name one of your payment methods."))
             }

@@ -63,7 +63,7 @@ statements! {
 }
 
 #[derive(Serialize, Deserialize)]
-struct AccountSealedV1 {
+pub(crate) struct AccountSealedV1 {
     nickname: Option<String>,
 }
 

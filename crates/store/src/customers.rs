@@ -68,7 +68,7 @@ statements! {
 }
 
 #[derive(Serialize, Deserialize)]
-struct CustomerSealedV1 {
+pub(crate) struct CustomerSealedV1 {
     first_name: Option<String>,
     last_name: Option<String>,
     business_name: Option<String>,

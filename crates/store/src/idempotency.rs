@@ -87,7 +87,7 @@ impl Drop for Claim {
 }
 
 #[derive(Serialize, Deserialize)]
-struct IdempotencySealedV1 {
+pub(crate) struct IdempotencySealedV1 {
     answer: String,
 }
 

@@ -34,7 +34,7 @@ statements! {
 }
 
 #[derive(Serialize, Deserialize)]
-struct PreferenceSealedV1 {
+pub(crate) struct PreferenceSealedV1 {
     street: Option<String>,
     city: Option<String>,
     state: Option<String>,
@@ -74,7 +74,7 @@ impl PreferenceSealedV1 {
 }
 
 #[derive(Serialize, Deserialize)]
-struct PaymentMethodSealedV1 {
+pub(crate) struct PaymentMethodSealedV1 {
     label: String,
 }
 

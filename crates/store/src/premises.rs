@@ -63,7 +63,7 @@ statements! {
 }
 
 #[derive(Serialize, Deserialize)]
-struct PremiseSealedV1 {
+pub(crate) struct PremiseSealedV1 {
     nickname: Option<String>,
     street: String,
     unit: Option<String>,

@@ -166,7 +166,11 @@ impl FromInput for Nested<AutoPay> {
         let read = |members: &mut Members<'_, '_>| {
             let (enabled, method) =
                 (members.required("enabled"), members.required::<Option<MethodId>>("paymentMethodId"));
-            Some(Nested(AutoPay { enabled: enabled?, payment_method: method?.map(|MethodId(id)| id) }))
+            let auto_pay = AutoPay { enabled: enabled?, payment_method: method?.map(|MethodId(id)| id) };
+            if let Err(error) = auto_pay.named() {
+                members.refuse("paymentMethodId", error);
+            }
+            Some(Nested(auto_pay))
         };
         object(node, at, read)
     }
