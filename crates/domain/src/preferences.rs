@@ -191,6 +191,32 @@ pub struct Preferences {
     pub version: i64,
 }
 
+impl Preferences {
+    /// What a new customer has until they say otherwise.
+    pub fn of_newcomer() -> Self {
+        Self {
+            bill_delivery: BillDelivery::Email,
+            notifications: Notifications {
+                bill_ready: true,
+                payment_due: true,
+                outage_alerts: true,
+                high_usage_alerts: false,
+            },
+            auto_pay: AutoPay { enabled: false, payment_method: None },
+            mailing_address: MailingAddress::SameAsPrimaryPremise,
+            communication: Communication {
+                language: Language::English,
+                email_status: EmailStatus::Unverified,
+                sms_consent: false,
+                sms_consent_at: None,
+                marketing_consent: false,
+                marketing_consent_at: None,
+            },
+            version: 1,
+        }
+    }
+}
+
 /// What a customer may change at `/api/preferences`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreferencesEdit {

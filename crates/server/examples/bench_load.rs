@@ -17,9 +17,7 @@ use domain::{
     input::FieldError,
     meters::{MeterStatus, MeterType},
     personal::Personal,
-    preferences::{
-        AutoPay, BillDelivery, Communication, EmailStatus, Language, MailingAddress, Notifications, Preferences,
-    },
+    preferences::Preferences,
     premises::Address,
     readings::{Dial, Quality, Register},
     time::{Clock, Instant, LocalDate, SystemClock},
@@ -202,32 +200,9 @@ fn customer(number: i64, issuer: &str) -> Option<Result<NewCustomer, FieldError>
             created_at: at,
             links: vec![(issuer.to_owned(), format!("bench-{number}"))],
             accounts: vec![account],
-            preferences: preferences(),
+            preferences: Preferences::of_newcomer(),
             payment_methods: Vec::new(),
         })
     };
     Some(made())
-}
-
-fn preferences() -> Preferences {
-    Preferences {
-        bill_delivery: BillDelivery::Email,
-        notifications: Notifications {
-            bill_ready: true,
-            payment_due: true,
-            outage_alerts: true,
-            high_usage_alerts: false,
-        },
-        auto_pay: AutoPay { enabled: false, payment_method: None },
-        mailing_address: MailingAddress::SameAsPrimaryPremise,
-        communication: Communication {
-            language: Language::English,
-            email_status: EmailStatus::Ok,
-            sms_consent: false,
-            sms_consent_at: None,
-            marketing_consent: false,
-            marketing_consent_at: None,
-        },
-        version: 1,
-    }
 }

@@ -31,31 +31,18 @@ statements! {
     ADD_LOOKUP = {"INSERT INTO customer_lookup (customer_id, kind, key_id, hash) VALUES ($1, $2, $3, $4)
         ON CONFLICT DO NOTHING"};
     // Sums skip nulls and are null over nothing. One account's credit never lowers another's due amount.
-    TOTALS = {
-        sqlite "SELECT
+    TOTALS = {"SELECT
             (SELECT count(*) FROM account a WHERE a.customer_id = c.customer_id AND a.status = 'active'),
             (SELECT count(*) FROM premise p WHERE p.customer_id = c.customer_id AND p.status = 'active'),
             (SELECT count(DISTINCT m.meter_id) FROM premise p
                 JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
                 JOIN meter m ON m.service_point_id = ps.service_point_id AND m.status = 'active'
                 WHERE p.customer_id = c.customer_id AND p.status = 'active'),
-            (SELECT sum(a.current_balance) FROM account a WHERE a.customer_id = c.customer_id),
-            (SELECT sum(max(a.due_amount, 0)) FROM account a WHERE a.customer_id = c.customer_id),
-            (SELECT min(a.next_due_date) FROM account a WHERE a.customer_id = c.customer_id AND a.due_amount > 0)
-        FROM customer c WHERE c.customer_id = $1",
-        postgres "SELECT
-            (SELECT count(*) FROM account a WHERE a.customer_id = c.customer_id AND a.status = 'active'),
-            (SELECT count(*) FROM premise p WHERE p.customer_id = c.customer_id AND p.status = 'active'),
-            (SELECT count(DISTINCT m.meter_id) FROM premise p
-                JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
-                JOIN meter m ON m.service_point_id = ps.service_point_id AND m.status = 'active'
-                WHERE p.customer_id = c.customer_id AND p.status = 'active'),
-            (SELECT sum(a.current_balance)::bigint FROM account a WHERE a.customer_id = c.customer_id),
-            (SELECT sum(CASE WHEN a.due_amount < 0 THEN 0 ELSE a.due_amount END)::bigint
+            (SELECT CAST(sum(a.current_balance) AS BIGINT) FROM account a WHERE a.customer_id = c.customer_id),
+            (SELECT CAST(sum(CASE WHEN a.due_amount < 0 THEN 0 ELSE a.due_amount END) AS BIGINT)
                 FROM account a WHERE a.customer_id = c.customer_id),
             (SELECT min(a.next_due_date) FROM account a WHERE a.customer_id = c.customer_id AND a.due_amount > 0)
-        FROM customer c WHERE c.customer_id = $1"
-    };
+        FROM customer c WHERE c.customer_id = $1"};
     ACCOUNT_TOTALS = {"SELECT a.current_balance, a.due_amount, a.past_due_amount, a.next_due_date, a.last_payment_date,
             a.last_payment_amount, a.balance_as_of,
             (SELECT count(*) FROM premise p WHERE p.customer_id = a.customer_id AND p.account_id = a.account_id

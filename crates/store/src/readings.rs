@@ -90,6 +90,27 @@ macro_rules! page_of_readings {
     };
 }
 
+// Current readings of a window, with the last one before it and the first one after it.
+macro_rules! series_of_meters {
+    ($among:literal) => {
+        concat!("SELECT r.meter_id, r.register, r.read_at, r.value, r.quality,
+            EXISTS (SELECT 1 FROM reading e WHERE e.meter_id = r.meter_id AND e.register = r.register
+                AND e.read_at = r.read_at AND e.revision < r.revision AND e.quality = 'estimated' AND e.value > r.value)
+            FROM reading r
+            JOIN meter m ON m.meter_id = r.meter_id
+            WHERE r.meter_id ", $among, " AND r.is_current
+                AND r.read_at >= coalesce((SELECT max(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
+                    AND b.register = r.register AND b.is_current AND b.read_at <= $3), $3)
+                AND r.read_at <= coalesce((SELECT min(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
+                    AND b.register = r.register AND b.is_current AND b.read_at >= $4), $4)
+                AND EXISTS (SELECT 1 FROM premise_service_point ps
+                    JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
+                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
+                        AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
+            ORDER BY r.meter_id, r.register, r.read_at LIMIT $5")
+    };
+}
+
 statements! {
     NEWEST_FIRST = { page_of_readings!("DESC", "<") };
     OLDEST_FIRST = { page_of_readings!("ASC", ">") };
@@ -102,36 +123,8 @@ statements! {
                 WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id AND p.start_at <= r.read_at)
         ORDER BY r.read_at DESC LIMIT 1"};
     SERIES = {
-        sqlite "SELECT r.meter_id, r.register, r.read_at, r.value, r.quality,
-            EXISTS (SELECT 1 FROM reading e WHERE e.meter_id = r.meter_id AND e.register = r.register
-                AND e.read_at = r.read_at AND e.revision < r.revision AND e.quality = 'estimated' AND e.value > r.value)
-            FROM reading r
-            JOIN meter m ON m.meter_id = r.meter_id
-            WHERE r.meter_id IN (SELECT value FROM json_each($2)) AND r.is_current
-                AND r.read_at >= coalesce((SELECT max(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
-                    AND b.register = r.register AND b.is_current AND b.read_at <= $3), $3)
-                AND r.read_at <= coalesce((SELECT min(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
-                    AND b.register = r.register AND b.is_current AND b.read_at >= $4), $4)
-                AND EXISTS (SELECT 1 FROM premise_service_point ps
-                    JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
-                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
-                        AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
-            ORDER BY r.meter_id, r.register, r.read_at LIMIT $5",
-        postgres "SELECT r.meter_id, r.register, r.read_at, r.value, r.quality,
-            EXISTS (SELECT 1 FROM reading e WHERE e.meter_id = r.meter_id AND e.register = r.register
-                AND e.read_at = r.read_at AND e.revision < r.revision AND e.quality = 'estimated' AND e.value > r.value)
-            FROM reading r
-            JOIN meter m ON m.meter_id = r.meter_id
-            WHERE r.meter_id = ANY($2) AND r.is_current
-                AND r.read_at >= coalesce((SELECT max(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
-                    AND b.register = r.register AND b.is_current AND b.read_at <= $3), $3)
-                AND r.read_at <= coalesce((SELECT min(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
-                    AND b.register = r.register AND b.is_current AND b.read_at >= $4), $4)
-                AND EXISTS (SELECT 1 FROM premise_service_point ps
-                    JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
-                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
-                        AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
-            ORDER BY r.meter_id, r.register, r.read_at LIMIT $5"
+        sqlite series_of_meters!("IN (SELECT value FROM json_each($2))"),
+        postgres series_of_meters!("= ANY($2)")
     };
 }
 

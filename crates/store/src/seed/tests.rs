@@ -80,26 +80,7 @@ fn customer(number: i64) -> NewCustomer {
                 }],
             }],
         }],
-        preferences: Preferences {
-            bill_delivery: BillDelivery::Email,
-            notifications: Notifications {
-                bill_ready: true,
-                payment_due: true,
-                outage_alerts: true,
-                high_usage_alerts: false,
-            },
-            auto_pay: AutoPay { enabled: false, payment_method: None },
-            mailing_address: MailingAddress::SameAsPrimaryPremise,
-            communication: Communication {
-                language: Language::English,
-                email_status: EmailStatus::Ok,
-                sms_consent: false,
-                sms_consent_at: None,
-                marketing_consent: false,
-                marketing_consent_at: None,
-            },
-            version: 1,
-        },
+        preferences: Preferences::of_newcomer(),
         payment_methods: vec![PaymentMethod {
             id: format!("pm_{number}"),
             label: text("Visa ending 1"),

@@ -7,10 +7,7 @@ use domain::{
     ids::Id,
     meters::{MeterStatus, MeterType},
     personal::Personal,
-    preferences::{
-        AutoPay, BillDelivery, Communication, EmailStatus, Language, MailingAddress, Notifications, PaymentMethod,
-        Preferences,
-    },
+    preferences::{AutoPay, BillDelivery, EmailStatus, Language, MailingAddress, PaymentMethod, Preferences},
     premises::Address,
     readings::{Dial, Register},
     time::{HOUR, Instant, LocalDate, Zone},
@@ -244,6 +241,8 @@ fn customer(
     accounts: Vec<NewAccount>,
     link: (String, String),
 ) -> Result<NewCustomer, StoreError> {
+    let mut preferences = Preferences::of_newcomer();
+    preferences.communication.email_status = EmailStatus::Ok;
     Ok(NewCustomer {
         id: id(number)?,
         edit: CustomerEdit { name, email: Some(text(contact.0)?), phone: Some(text(contact.1)?) },
@@ -252,33 +251,9 @@ fn customer(
         created_at: instant(created_at)?,
         links: vec![link],
         accounts,
-        preferences: preferences(),
+        preferences,
         payment_methods: Vec::new(),
     })
-}
-
-/// The preferences of the sample.
-fn preferences() -> Preferences {
-    Preferences {
-        bill_delivery: BillDelivery::Email,
-        notifications: Notifications {
-            bill_ready: true,
-            payment_due: true,
-            outage_alerts: true,
-            high_usage_alerts: false,
-        },
-        auto_pay: AutoPay { enabled: false, payment_method: None },
-        mailing_address: MailingAddress::SameAsPrimaryPremise,
-        communication: Communication {
-            language: Language::English,
-            email_status: EmailStatus::Ok,
-            sms_consent: false,
-            sms_consent_at: None,
-            marketing_consent: false,
-            marketing_consent_at: None,
-        },
-        version: 1,
-    }
 }
 
 fn method(id: &str, label: &str, expires: Option<&str>) -> Result<PaymentMethod, StoreError> {
