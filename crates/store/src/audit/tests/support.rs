@@ -68,7 +68,9 @@ pub(super) fn on_both<F: Future<Output = ()>>(name: &str, test: impl Fn(Arc<Hous
         admin.batch(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
         admin.batch(&format!("CREATE DATABASE {name}")).await.unwrap();
         let url = with_database(&admin_url(), &name);
-        migrate::postgres(&url, domain::time::Clock::now(&domain::time::SystemClock)).await.unwrap();
+        // Long before what the tests write: they make the partitions that they need.
+        let long_ago = domain::time::Instant::from_micros(978_350_400_000_000);
+        migrate::postgres(&url, long_ago).await.unwrap();
         let db = Db::Postgres(Box::new(Postgres::open(&url, 4).await.unwrap()));
         // In a task, so that the database is dropped after a failed test too.
         let house = house(db, tempfile::tempdir().unwrap(), Some(url));
