@@ -130,7 +130,7 @@ def main():
     rows = {
         "pgbench, select": lambda c: pgbench("select.sql", c),
         "pgbench, select and insert": lambda c: pgbench("insert.sql", c),
-        "constant answer": lambda c: wrk(postgres["management"] + "/health/live", "constant.lua", min(c, 60)),
+        "constant answer": lambda c: wrk(postgres["url"] + "/api/accounts/1", "constant.lua", c),
         "service on PostgreSQL": lambda c: wrk(postgres["url"], "read.lua", c, tokens),
         "service on SQLite": lambda c: wrk(sqlite["url"], "read.lua", c, tokens),
     }
