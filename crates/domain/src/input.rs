@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 /// Objects and lists may nest this deep.
 pub const MAX_DEPTH: usize = 16;
 
+/// Members that one object may have: many more than any of ours has.
+pub const MAX_MEMBERS: usize = 100;
+
 /// One thing wrong with one member.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
@@ -47,6 +50,9 @@ pub enum Unreadable {
     /// One object names a member twice (RFC 8259 leaves the meaning open; we refuse).
     #[error("The member {0} stands there twice.")]
     Duplicate(String),
+    /// An object has more members than [`MAX_MEMBERS`].
+    #[error("An object of the body has more than {MAX_MEMBERS} members.")]
+    Members,
     /// Deeper than [`MAX_DEPTH`].
     #[error("The body is nested deeper than {MAX_DEPTH} levels.")]
     Depth,
@@ -59,6 +65,7 @@ impl Unreadable {
             Self::Syntax { .. } => "invalid-json",
             Self::Text(_) => "invalid-text",
             Self::Duplicate(_) => "duplicate-member",
+            Self::Members => "too-many-members",
             Self::Depth => "too-deep",
         }
     }
@@ -101,6 +108,9 @@ impl Node {
         Ok(match text.as_bytes().first() {
             Some(b'{') => {
                 let members: RawMembers<'_> = serde_json::from_str(text).map_err(|_| unreadable(pointer))?;
+                if members.0.len() > MAX_MEMBERS {
+                    return Err(Unreadable::Members);
+                }
                 let mut object: Vec<(String, Node)> = Vec::with_capacity(members.0.len());
                 for (name, value) in members.0 {
                     let length = pointer.len();
@@ -340,6 +350,8 @@ mod tests {
         assert_eq!(code(&format!("{}{}", "[".repeat(18), "]".repeat(18))), Err("too-deep"));
         assert!(code(&"[".repeat(60_000)).is_err());
         assert!(Node::parse(b"\"\xff\"").is_err());
+        let members: Vec<String> = (0..101).map(|n| format!("\"m{n}\":0")).collect();
+        assert_eq!(code(&format!("{{{}}}", members.join(","))), Err("too-many-members"));
     }
 
     #[test]

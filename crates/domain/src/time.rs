@@ -48,7 +48,9 @@ impl Instant {
 impl std::fmt::Display for Instant {
     /// RFC 3339 in whole seconds with `Z`, the form of the wire.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = Timestamp::from_second(self.0.div_euclid(SECOND)).unwrap_or(Timestamp::MIN);
+        let whole = Self(self.0.div_euclid(SECOND).saturating_mul(SECOND)).timestamp();
+        // The ends of the calendar, where instants beyond them stand, have a fraction.
+        let seconds = Timestamp::from_second(whole.as_second()).unwrap_or(whole);
         write!(f, "{seconds}")
     }
 }
@@ -165,6 +167,7 @@ mod tests {
     fn instants_need_an_offset_and_show_seconds() {
         let at = Instant::parse("2025-01-15T12:00:00.5-06:00").unwrap();
         assert_eq!(at.to_string(), "2025-01-15T18:00:00Z");
+        assert_eq!(Instant::from_micros(i64::MAX).to_string(), "9999-12-30T22:00:00Z");
         for text in [
             "2025-01-15T12:00:00",
             "2025-01-15",

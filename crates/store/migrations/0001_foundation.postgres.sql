@@ -162,6 +162,7 @@ CREATE TABLE reading (
 ) PARTITION BY RANGE (read_at);
 CREATE TABLE reading_default PARTITION OF reading DEFAULT;
 CREATE INDEX reading_id ON reading (reading_id);
+CREATE INDEX reading_page ON reading (meter_id, read_at, reading_id);
 
 CREATE TABLE preference (
     customer_id BIGINT PRIMARY KEY REFERENCES customer,

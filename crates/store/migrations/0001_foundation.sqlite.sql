@@ -161,6 +161,7 @@ CREATE TABLE reading (
     PRIMARY KEY (meter_id, register, read_at, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reading_id ON reading (reading_id);
+CREATE INDEX reading_page ON reading (meter_id, read_at, reading_id);
 
 CREATE TABLE preference (
     customer_id INTEGER PRIMARY KEY REFERENCES customer,

@@ -39,6 +39,9 @@ pub enum StoreError {
     /// The request with this idempotency key is still at work.
     #[error("the request with this idempotency key is still at work")]
     KeyBusy,
+    /// More rows than one answer may be calculated from.
+    #[error("too many rows for one answer")]
+    TooMuch,
     /// The system has no random bytes.
     #[error(transparent)]
     Random(#[from] crypto::RandomError),

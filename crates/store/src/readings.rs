@@ -81,7 +81,7 @@ macro_rules! page_of_readings {
             FROM reading r
             JOIN meter m ON m.meter_id = r.meter_id
             WHERE r.meter_id = $2 AND r.read_at >= $3 AND r.read_at <= $4 AND (r.is_current OR $5)
-                AND (r.read_at ", $beyond, " $6 OR (r.read_at = $6 AND r.reading_id ", $beyond, " $7))
+                AND (r.read_at, r.reading_id) ", $beyond, " ($6, $7)
                 AND EXISTS (SELECT 1 FROM premise_service_point ps
                     JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
                     WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
@@ -90,30 +90,36 @@ macro_rules! page_of_readings {
     };
 }
 
-// Current readings of a window, with the last one before it and the first one after it.
+// Current readings of a window, with the last one before it and the first one after it. The bounds are found once
+// a register, by its key; MATERIALIZED keeps either planner from finding them again for each row.
 macro_rules! series_of_meters {
     ($among:literal) => {
-        concat!("SELECT r.meter_id, r.register, r.read_at, r.value, r.quality,
+        concat!("WITH bound AS MATERIALIZED (
+                SELECT m.meter_id, m.service_point_id, g.register,
+                    coalesce((SELECT max(b.read_at) FROM reading b WHERE b.meter_id = m.meter_id
+                        AND b.register = g.register AND b.is_current AND b.read_at <= $3), $3) AS low,
+                    coalesce((SELECT min(b.read_at) FROM reading b WHERE b.meter_id = m.meter_id
+                        AND b.register = g.register AND b.is_current AND b.read_at >= $4), $4) AS high
+                FROM meter m
+                CROSS JOIN (SELECT 'delivered' AS register UNION ALL SELECT 'received' AS register) g
+                WHERE m.meter_id ", $among, ")
+            SELECT r.meter_id, r.register, r.read_at, r.value, r.quality,
             EXISTS (SELECT 1 FROM reading e WHERE e.meter_id = r.meter_id AND e.register = r.register
                 AND e.read_at = r.read_at AND e.revision < r.revision AND e.quality = 'estimated' AND e.value > r.value)
-            FROM reading r
-            JOIN meter m ON m.meter_id = r.meter_id
-            WHERE r.meter_id ", $among, " AND r.is_current
-                AND r.read_at >= coalesce((SELECT max(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
-                    AND b.register = r.register AND b.is_current AND b.read_at <= $3), $3)
-                AND r.read_at <= coalesce((SELECT min(b.read_at) FROM reading b WHERE b.meter_id = r.meter_id
-                    AND b.register = r.register AND b.is_current AND b.read_at >= $4), $4)
-                AND EXISTS (SELECT 1 FROM premise_service_point ps
+            FROM bound w
+            JOIN reading r ON r.meter_id = w.meter_id AND r.register = w.register AND r.is_current
+                AND r.read_at >= w.low AND r.read_at <= w.high
+            WHERE EXISTS (SELECT 1 FROM premise_service_point ps
                     JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
-                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
+                    WHERE ps.customer_id = $1 AND ps.service_point_id = w.service_point_id
                         AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
             ORDER BY r.meter_id, r.register, r.read_at LIMIT $5")
     };
 }
 
 statements! {
-    NEWEST_FIRST = { page_of_readings!("DESC", "<") };
-    OLDEST_FIRST = { page_of_readings!("ASC", ">") };
+    [heavy] NEWEST_FIRST = { page_of_readings!("DESC", "<") };
+    [heavy] OLDEST_FIRST = { page_of_readings!("ASC", ">") };
     BEFORE = {"SELECT r.read_at, r.value, r.quality
         FROM reading r
         JOIN meter m ON m.meter_id = r.meter_id
@@ -122,7 +128,7 @@ statements! {
                 JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
                 WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id AND p.start_at <= r.read_at)
         ORDER BY r.read_at DESC LIMIT 1"};
-    SERIES = {
+    [heavy] SERIES = {
         sqlite series_of_meters!("IN (SELECT value FROM json_each($2))"),
         postgres series_of_meters!("= ANY($2)")
     };
@@ -181,7 +187,7 @@ pub async fn page(session: &mut Session<'_>, meter: &Meter, page: Page) -> Resul
 
 /// The ends of the instants that both engines hold.
 const FIRST: i64 = -62_135_596_800_000_000;
-const LAST: i64 = 253_402_300_799_000_000;
+const LAST: i64 = 253_402_207_200_000_000;
 
 const CATEGORIES: Categories = Categories::METER.and(Categories::USAGE);
 
@@ -227,7 +233,7 @@ fn earlier(row: Row, register: Register) -> Result<RegisterReading, StoreError> 
 /// where there are such; ordered by meter, register and instant.
 ///
 /// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
+/// [`StoreError::TooMuch`] when there are more than `limit`; otherwise [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn series(
     session: &mut Session<'_>,
     meters: &Guarded<Vec<Served>>,
@@ -236,7 +242,10 @@ pub async fn series(
     limit: i64,
 ) -> Result<Guarded<Vec<(MeterId, RegisterReading)>>, StoreError> {
     let ids: Vec<i64> = meters.inside().iter().map(|served| served.meter.id.get()).collect();
-    let rows = session.own(&SERIES, params![ids, from, to, limit]).await?;
+    let rows = session.own(&SERIES, params![ids, from, to, limit.saturating_add(1)]).await?;
+    if i64::try_from(rows.len()).is_ok_and(|found| found > limit) {
+        return Err(StoreError::TooMuch);
+    }
     let decode = |row: Row| {
         let mut row = row.read();
         let meter = row.id()?;

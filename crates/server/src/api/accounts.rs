@@ -112,7 +112,7 @@ pub fn cursor_parameter() -> Parameter {
 /// The parameter `limit`.
 pub fn limit_parameter(default: i64, most: i64) -> Parameter {
     let schema = serde_json::json!({"type": "integer", "minimum": 1, "maximum": most, "default": default});
-    Parameter { name: "limit", about: "How many at most.", schema }
+    Parameter { name: "limit", about: "How many at most, in JSON.", schema }
 }
 
 impl FromQuery for PageQuery {

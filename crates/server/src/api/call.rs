@@ -36,6 +36,7 @@ pub struct Call<P = (), Q = (), B = ()> {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) action: &'static str,
+    pub(super) reads: bool,
     pub(super) resource: Option<String>,
     pub(super) filters: String,
     pub(super) if_match: Option<Condition>,
@@ -120,7 +121,9 @@ impl<P, Q, B> Call<P, Q, B> {
 
     fn reply_bytes(&self, bytes: Bytes) -> Result<Response, Problem> {
         let etag = etag::of(self.app.store.keyring().token(), &bytes);
-        let known = self.head.if_none_match.as_ref().and_then(|condition| condition.names(&etag, false));
+        // A change that happened is never answered with "you have it already".
+        let asked = self.head.if_none_match.as_ref().filter(|_| self.head.reads);
+        let known = asked.and_then(|condition| condition.names(&etag, false));
         let (status, etag, bytes) = match known {
             Some(form) => (StatusCode::NOT_MODIFIED, form, Bytes::new()),
             None => (StatusCode::OK, etag, bytes),
@@ -135,12 +138,18 @@ impl<P, Q, B> Call<P, Q, B> {
         Ok(response)
     }
 
-    /// Checks If-Match against the present representation.
+    /// Checks the conditions of a change, If-Match and If-None-Match (RFC 9110 section 13.1), against the present
+    /// representation.
     pub fn check_match(&self, current: &impl Serialize) -> Result<(), Failure> {
-        let Some(condition) = &self.head.if_match else { return Ok(()) };
+        let (wanted, unwanted) = (&self.head.if_match, &self.head.if_none_match);
+        if wanted.is_none() && unwanted.is_none() {
+            return Ok(());
+        }
         let bytes = encode(current).map_err(|_| corrupt())?;
         let etag = etag::of(self.app.store.keyring().token(), &bytes);
-        if condition.names(&etag, true).is_some() { Ok(()) } else { Err(Failure::Changed { etag }) }
+        let right = wanted.as_ref().is_none_or(|condition| condition.names(&etag, true).is_some());
+        let wrong = unwanted.as_ref().is_some_and(|condition| condition.names(&etag, false).is_some());
+        if right && !wrong { Ok(()) } else { Err(Failure::Changed { etag }) }
     }
 
     /// A page's limit, and one more to see whether there is a next page.

@@ -60,8 +60,17 @@ impl Authorized {
         };
         let body = B::read(&route.method, &body)?;
         let resource = path.resource();
-        let head =
-            Head { action: route.rule.action, resource, filters, if_match, if_none_match, idempotency_key, accept };
+        let reads = route.method == Method::GET;
+        let head = Head {
+            action: route.rule.action,
+            reads,
+            resource,
+            filters,
+            if_match,
+            if_none_match,
+            idempotency_key,
+            accept,
+        };
         Ok(Call { app, scope, path, query, body, head: Arc::new(head) })
     }
 }
@@ -74,7 +83,13 @@ pub(super) async fn dispatch(app: Arc<App>, route: Arc<Route>, request: Request)
     let span = tracing::error_span!("request", action = route.rule.action, id = %origin.request_id,
         trace = origin::trace_id(&parts.headers).unwrap_or_default());
     let answer = serve(&app, &route, parts, body, &origin).instrument(span).await;
-    let response = answer.unwrap_or_else(|problem| problem.into_response(&origin.request_id));
+    let response = answer.unwrap_or_else(|problem| {
+        if problem.status() >= 500 {
+            let (action, request, code) = (route.rule.action, &origin.request_id, problem.code());
+            tracing::warn!(action, request, code, "a request was not answered");
+        }
+        problem.into_response(&origin.request_id)
+    });
     app.metrics.request(route.rule.action, response.status().as_u16(), started.elapsed());
     finish(response, &origin.request_id)
 }
@@ -86,7 +101,9 @@ async fn serve(
     body: Body,
     origin: &Arc<Origin>,
 ) -> Result<Response, Problem> {
-    let caller = authenticate(app, route, &parts.headers, origin).await?;
+    let slow = |_| Problem::new(problem::TIMEOUT).header(header::RETRY_AFTER, "1");
+    let known = authenticate(app, route, &parts.headers, origin);
+    let caller = tokio::time::timeout(route.time_limit, known).await.map_err(slow)??;
     // What is refused from here on is refused to somebody known, and recorded with its resource.
     let mut resource = None;
     let answer = authorized(app, route, &caller, parts, body, &mut resource).await;

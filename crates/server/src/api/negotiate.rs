@@ -55,8 +55,9 @@ pub(super) fn content_type(headers: &HeaderMap, consumes: Option<&'static str>) 
         let patch = header::HeaderName::from_static("accept-patch");
         if expected.contains("patch") { problem.header(patch, expected) } else { problem }
     };
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
-    if encoding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.as_bytes());
+    let several = headers.get_all(header::CONTENT_TYPE).iter().nth(1).is_some();
+    if several || codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(refuse());
     }
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(refuse)?;

@@ -26,7 +26,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}\
 code,pre{font:14px/1.4 ui-monospace,monospace;background:#f3f4f6;border-radius:4px}code{padding:.1em .3em}\
 pre{padding:1rem;overflow:auto}summary{cursor:pointer;padding:.4rem 0}.m{display:inline-block;min-width:4.5rem;font-weight:600}\
-table{border-collapse:collapse;margin:.5rem 0}td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}\
+table{border-collapse:collapse;margin:.5rem 0;display:block;overflow-x:auto}td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}\
 h2{margin-top:2rem}a{color:#0645ad}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}code,pre{background:#222}a{color:#8ab4f8}}";
 
 /// The pages.
@@ -42,6 +42,11 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/problems", get(|| async { page("Problems", &problems()) }))
         .route("/problems/{code}", get(problem))
         .layer(middleware::from_fn(headers))
+}
+
+/// Markdown's marks are for the documents.
+fn plain(text: &str) -> String {
+    text.replace('`', "")
 }
 
 fn page(title: &str, content: &Markup) -> Response {
@@ -85,7 +90,7 @@ fn reference() -> Markup {
                     summary { span.m { (route.method) } code { (route.path) } " " (route.about) }
                     table {
                         @for parameter in route.path_parameters.iter().chain(&route.query_parameters) {
-                            tr { td { code { (parameter.name) } } td { (parameter.about) } }
+                            tr { td { code { (parameter.name) } } td { (plain(parameter.about)) } }
                         }
                         @if let Some(media_type) = route.consumes { tr { td { "Body" } td { code { (media_type) } } } }
                         @if !route.editable.is_empty() { tr { td { "May change" } td { (route.editable.join(", ")) } } }
@@ -108,11 +113,11 @@ fn problems() -> Markup {
         table {
             tr { th { "Status" } th { "Code" } th { "Meaning" } }
             @for kind in KINDS {
-                tr id=(kind.code) { td { (kind.status) } td { a href=(format!("/problems/{}", kind.code)) { code { (kind.code) } } } td { (kind.title) " " (kind.about) } }
+                tr id=(kind.code) { td { (kind.status) } td { a href=(format!("/problems/{}", kind.code)) { code { (kind.code) } } } td { (kind.title) " " (plain(kind.about)) } }
             }
         }
         h2 { "Field errors" }
-        table { @for (code, about) in FIELD_CODES { tr id=(code) { td { code { (code) } } td { (about) } } } }
+        table { @for (code, about) in FIELD_CODES { tr id=(code) { td { code { (code) } } td { (plain(about)) } } } }
     }
 }
 
@@ -120,7 +125,7 @@ async fn problem(Path(code): Path<String>) -> Response {
     match KINDS.iter().find(|kind| kind.code == code) {
         Some(kind) => page(
             kind.title,
-            &html! { p { (kind.status) " " code { (kind.code) } } p { (kind.about) } p { a href="/problems" { "All problems" } } },
+            &html! { p { (kind.status) " " code { (kind.code) } } p { (plain(kind.about)) } p { a href="/problems" { "All problems" } } },
         ),
         None => (
             StatusCode::NOT_FOUND,

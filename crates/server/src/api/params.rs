@@ -70,6 +70,9 @@ id_in_path! {
     MeterId, "meterId", "meter";
 }
 
+/// Parameters that one query may have: many more than any operation takes.
+const MOST_PARAMETERS: usize = 50;
+
 fn error(parameter: &str, code: &'static str, message: impl Into<String>) -> ErrorAt {
     ErrorAt::Parameter { parameter: parameter.chars().take(64).collect(), code, message: message.into() }
 }
@@ -114,7 +117,10 @@ impl<'a> Query<'a> {
     /// Splits a query (`application/x-www-form-urlencoded`, without its `+` for blanks in instants).
     pub fn new(text: &'a str, zone: &'a Zone, today: LocalDate, errors: &'a mut Vec<ErrorAt>) -> Self {
         let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        if text.split('&').nth(MOST_PARAMETERS).is_some() {
+            errors.push(error("query", "too-many-parameters", format!("Write at most {MOST_PARAMETERS} parameters.")));
+        }
+        for pair in text.split('&').take(MOST_PARAMETERS).filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (decode(name), decode(value)) {
                 (Some(name), Some(value)) => {

@@ -211,7 +211,7 @@ impl FromInput for Nested<MailingAddress> {
                 return Some(Nested(MailingAddress::Own { street, city, state, zip }));
             }
             let (code, message) = if same {
-                ("out-of-range", "Write null here while the mailing address is that of the primary premise.")
+                ("must-be-null", "Write null here while the mailing address is that of the primary premise.")
             } else {
                 ("missing", "Write the whole mailing address, or sameAsPrimaryPremise: true.")
             };

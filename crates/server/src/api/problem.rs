@@ -93,13 +93,19 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("invalid-window", "`from` must lie before `to`."),
     ("invalid-zip", "Write a ZIP code such as 75001 or 75001-1234."),
     ("market-owned", "City, state and ZIP of a premise with an ESI ID are the market's; ask for a correction there."),
+    ("must-be-null", "Write null here: another member says that this one does not apply."),
     ("missing", "A member is not there. PUT carries every editable member; PATCH changes only some."),
     ("missing-offset", "An instant needs an offset, such as -06:00; write + as %2B."),
     ("out-of-range", "The number is too large or too small."),
     ("read-only", "The member may be sent back, but not changed."),
     ("too-deep", "The body is nested too deeply."),
     ("too-long", "The text has too many characters."),
-    ("too-many-buckets", "The window holds more buckets than one answer; choose a shorter one or a longer groupBy."),
+    (
+        "too-many-buckets",
+        "The window holds more buckets or readings than one answer; choose a shorter one or a longer groupBy.",
+    ),
+    ("too-many-members", "An object of the body has more members than any of ours."),
+    ("too-many-parameters", "The query has more parameters than any operation takes."),
     ("too-many-decimals", "The number has too many decimals."),
     ("too-many-lines", "The text has too many lines."),
     ("unknown-member", "There is no such member."),
@@ -134,6 +140,9 @@ pub enum ErrorAt {
         message: String,
     },
 }
+
+/// Errors that one answer names at most.
+const MOST_ERRORS: usize = 100;
 
 /// A refusal on its way out.
 #[derive(Debug)]
@@ -176,7 +185,9 @@ impl Problem {
 
     /// With field errors.
     #[must_use]
-    pub fn errors(self, errors: Vec<ErrorAt>) -> Self {
+    pub fn errors(self, mut errors: Vec<ErrorAt>) -> Self {
+        // A short request must not make a long answer.
+        errors.truncate(MOST_ERRORS);
         Self { errors, ..self }
     }
 
@@ -226,6 +237,16 @@ impl Problem {
 /// The seconds after which asking again makes sense, where nothing better is known.
 const RETRY_AFTER: &str = "1";
 
+/// A window that one answer does not hold.
+fn too_much() -> Problem {
+    let most = "One answer holds at most 10,000 buckets and 400,000 readings";
+    Problem::new(INVALID_REQUEST).errors(vec![ErrorAt::Parameter {
+        parameter: "from".into(),
+        code: "too-many-buckets",
+        message: format!("{most}: choose a shorter window or a longer groupBy."),
+    }])
+}
+
 fn unavailable() -> Problem {
     Problem::new(UNAVAILABLE).header(header::RETRY_AFTER, RETRY_AFTER)
 }
@@ -234,7 +255,7 @@ impl From<Unreadable> for Problem {
     fn from(unreadable: Unreadable) -> Self {
         let pointer = match &unreadable {
             Unreadable::Text(pointer) | Unreadable::Duplicate(pointer) => pointer.clone(),
-            Unreadable::Syntax { .. } | Unreadable::Depth => String::new(),
+            Unreadable::Syntax { .. } | Unreadable::Depth | Unreadable::Members => String::new(),
         };
         let error = FieldError { pointer, code: unreadable.code(), message: unreadable.to_string() };
         Self::new(INVALID_REQUEST).errors(vec![ErrorAt::Body(error)])
@@ -244,6 +265,7 @@ impl From<Unreadable> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::TooMuch => too_much(),
             StoreError::Inactive => Self { allowed: &["contact data", "mailing address"], ..Self::new(INACTIVE) },
             StoreError::KeyReused => Self::new(KEY_REUSED),
             StoreError::KeyBusy => Self::new(KEY_BUSY).header(header::RETRY_AFTER, RETRY_AFTER),
@@ -276,11 +298,7 @@ impl From<Failure> for Problem {
                 let kind = KINDS.iter().find(|kind| kind.code == code).unwrap_or(&INACTIVE);
                 Self { allowed, ..Self::new(kind) }
             }
-            Failure::TooMuch => Self::new(INVALID_REQUEST).errors(vec![ErrorAt::Parameter {
-                parameter: "groupBy".into(),
-                code: "too-many-buckets",
-                message: "An answer holds at most 10,000 buckets: choose a shorter window or a longer groupBy.".into(),
-            }]),
+            Failure::TooMuch => too_much(),
             Failure::Store(error) => error.into(),
         }
     }

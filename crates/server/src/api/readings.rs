@@ -38,7 +38,7 @@ const CSV: &str = "text/csv";
 
 /// The furthest instants that a window without bounds covers.
 const EVER: (Instant, Instant) =
-    (Instant::from_micros(-62_135_596_800_000_000), Instant::from_micros(253_402_300_799_000_000));
+    (Instant::from_micros(-62_135_596_800_000_000), Instant::from_micros(253_402_207_200_000_000));
 
 named_enum! {
     /// The order of a list of readings.

@@ -72,10 +72,11 @@ pub async fn make_primary(
     render: impl Fn(&Premise) -> Result<String, Failure> + Send,
 ) -> Result<String, Failure> {
     let (mut tx, kept) = app.store.begin_once(scope, key).await?;
+    // A repetition is authorized anew: what is not the caller's any more is not answered either.
+    let found = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
     if let Some(answer) = kept {
         return commit(tx, unchanged(resource("premise", id)), NOTHING_CHANGED, answer).await;
     }
-    let found = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
     let (account, already) = {
         let current = tx.peek(&found);
         check(current)?;

@@ -63,7 +63,11 @@ impl Series {
     }
 
     fn window(&self, served: &Served, register: Register, over: Window) -> Option<WindowUsage> {
-        self.advances(served, register).map(|advances| window(&advances, over.from, over.to))
+        // A meter counts only while it serves the occupancy: its successor's days are not missing ones.
+        let (start, end) = served.meter.visible;
+        let (from, to) = (over.from.max(start), end.map_or(over.to, |end| end.min(over.to)));
+        let advances = self.advances(served, register).filter(|_| from < to)?;
+        Some(window(&advances, from, to))
     }
 }
 
@@ -105,9 +109,16 @@ fn usage_of(app: &App, series: &Series, of: &[&Served], over: Window, by: GroupB
         (!windows.is_empty()).then(|| sum(windows))
     };
     let split = |register| {
-        let each = of.iter().filter_map(|served| series.advances(served, register));
-        let each = each.map(|a| buckets(&a, over.from, over.to, by, &app.zone));
-        let each = each.collect::<Result<Vec<_>, _>>().map_err(|_| Failure::TooMuch)?;
+        let mut each = Vec::with_capacity(of.len());
+        for served in of {
+            let Some(advances) = series.advances(served, register) else { continue };
+            let mut one = buckets(&advances, over.from, over.to, by, &app.zone).map_err(|_| Failure::TooMuch)?;
+            if of.len() > 1 {
+                let (start, end) = served.meter.visible;
+                one.retain(|bucket| bucket.end > start && end.is_none_or(|end| bucket.start < end));
+            }
+            each.push(one);
+        }
         Ok::<_, Failure>(if each.len() == 1 { each.into_iter().next().unwrap_or_default() } else { sum_buckets(each) })
     };
     let mut delivered = split(Register::Delivered)?;
@@ -127,6 +138,11 @@ fn usage_of(app: &App, series: &Series, of: &[&Served], over: Window, by: GroupB
     })
 }
 
+/// Refuses windows that hold too many buckets before anything is read for them.
+fn few_buckets(app: &App, over: Window, by: GroupBy) -> Result<(), Failure> {
+    buckets(&[], over.from, over.to, by, &app.zone).map(drop).map_err(|_| Failure::TooMuch)
+}
+
 /// The usage of one meter.
 pub async fn of_meter(
     app: &App,
@@ -135,24 +151,32 @@ pub async fn of_meter(
     over: Window,
     by: GroupBy,
 ) -> Result<(Served, Usage), Failure> {
+    few_buckets(app, over, by)?;
     let mut session = app.store.session(scope);
     let meter = meters::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let of = meter.map(|(meter, premise)| vec![Served { account: premise.account, premise: premise.id, meter }]);
     let series = Series::read(&mut session, of, over).await?;
-    let series = app.disclose(scope, Some(series), resource("meter", id)).await?;
-    let served = series.meters.first().cloned().ok_or(Failure::NotFound)?;
-    let usage = usage_of(app, &series, &[&served], over, by)?;
-    Ok((served, usage))
+    // Calculated before it is disclosed: what cannot be answered is recorded as refused.
+    let usage = series.try_map(|series| {
+        let served = series.meters.first().cloned().ok_or(Failure::NotFound)?;
+        let usage = usage_of(app, &series, &[&served], over, by)?;
+        Ok::<_, Failure>((served, usage))
+    })?;
+    app.disclose(scope, Some(usage), resource("meter", id)).await
 }
 
 /// The usage of an account's meters together.
 pub async fn of_account(app: &App, scope: &Scope, id: AccountId, over: Window, by: GroupBy) -> Result<Usage, Failure> {
+    few_buckets(app, over, by)?;
     let mut session = app.store.session(scope);
     let account = store::accounts::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let of = meters::served(&mut session, Some(id)).await?;
     let series = Series::read(&mut session, of, over).await?;
-    let (_, series) = app.disclose(scope, Some(account.map(drop).and(series)?), resource("account", id)).await?;
-    usage_of(app, &series, &series.meters.iter().collect::<Vec<_>>(), over, by)
+    let usage = account
+        .map(drop)
+        .and(series)?
+        .try_map(|((), series)| usage_of(app, &series, &series.meters.iter().collect::<Vec<_>>(), over, by))?;
+    app.disclose(scope, Some(usage), resource("account", id)).await
 }
 
 /// What a business's aggregate is grouped by.

@@ -44,6 +44,8 @@ pub struct Service {
     connections: Arc<Connections>,
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
+    // Held to the end.
+    lock: Option<std::fs::File>,
 }
 
 /// `serve`.
@@ -74,6 +76,10 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     if installed.is_some_and(|installed| installed.key_fingerprint != keyring.fingerprint()) {
         return Err(Failure::failed(keys::WRONG));
     }
+    let lock = match &location {
+        Location::Directory(dir) => Some(alone(dir)?),
+        Location::Server(_) => None,
+    };
     let (listener, address) = bind("listen", config.listen).await?;
     let (management, management_address) = bind("management.listen", config.management_listen).await?;
     let base = demo::base_url(address);
@@ -147,7 +153,18 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         connections,
         store,
         authenticator,
+        lock,
     })
+}
+
+/// The embedded database is for one process: the lock ends with it, however it ends.
+fn alone(dir: &std::path::Path) -> Result<std::fs::File, Failure> {
+    let path = dir.join("serve.lock");
+    let failed = |e: &dyn std::fmt::Display| Failure::failed(format_args!("{}: {e}.", path.display()));
+    std::fs::create_dir_all(dir).map_err(|e| failed(&e))?;
+    let file = std::fs::File::create(&path).map_err(|e| failed(&e))?;
+    file.try_lock().map_err(|_| failed(&"another `serve` works on this data directory"))?;
+    Ok(file)
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -161,8 +178,18 @@ impl Service {
     /// Answers until `end` resolves, lets requests at work finish, and closes the audit log behind them. Health
     /// and metrics answer to the last.
     pub async fn run(self, end: impl Future<Output = ()>) {
-        let Self { listener, management, router, management_router, limits, connections, store, authenticator, .. } =
-            self;
+        let Self {
+            listener,
+            management,
+            router,
+            management_router,
+            limits,
+            connections,
+            store,
+            authenticator,
+            lock,
+            ..
+        } = self;
         let keys = tokio::spawn(async move { authenticator.keep_fresh().await });
         let (last, ended) = oneshot::channel::<()>();
         let few = Limits { connections: MANAGEMENT_CONNECTIONS, drain: std::time::Duration::from_secs(1), ..limits };
@@ -179,6 +206,7 @@ impl Service {
         if let Err(failed) = health.await {
             tracing::error!(error = %failed, "the management listener failed");
         }
+        drop(lock);
         tracing::info!("ended");
     }
 }

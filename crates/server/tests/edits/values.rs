@@ -138,7 +138,7 @@ async fn auto_pay_and_mailing_address_have_rules(service: Service) {
             json!({"sameAsPrimaryPremise": false}),
             ["street", "city", "state", "zip"].map(|m| mailing(m, "missing")).to_vec(),
         ),
-        (json!({"street": "PO Box 1", "zip": "75001"}), ["street", "zip"].map(|m| mailing(m, "out-of-range")).to_vec()),
+        (json!({"street": "PO Box 1", "zip": "75001"}), ["street", "zip"].map(|m| mailing(m, "must-be-null")).to_vec()),
         (
             json!({"sameAsPrimaryPremise": false, "street": "a\nb\nc", "city": "X", "state": "ZZ", "zip": "٧٥٠٠١"}),
             vec![mailing("street", "too-many-lines"), mailing("state", "invalid-state"), mailing("zip", "invalid-zip")],

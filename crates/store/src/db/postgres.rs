@@ -29,6 +29,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SESSION: &str = "-c synchronous_commit=on -c statement_timeout=10s -c lock_timeout=5s \
                        -c idle_in_transaction_session_timeout=15s -c timezone=UTC";
 
+/// Long reads at once.
+const HEAVY: usize = 4;
+
 /// PostgreSQL counts instants and dates from 2000-01-01.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 const EPOCH_DAYS: i64 = 10_957;
@@ -39,6 +42,7 @@ pub(crate) struct Postgres {
     shared: Vec<Mutex<Option<Arc<Connection>>>>,
     next: AtomicUsize,
     pool: Pool,
+    heavy: tokio::sync::Semaphore,
     connector: Connector,
 }
 
@@ -147,7 +151,8 @@ impl Postgres {
         let pool = pool.wait_timeout(Some(CONNECT)).create_timeout(Some(CONNECT)).build();
         let pool = pool.map_err(|e| DbError::Engine(e.to_string()))?;
         let shared = (0..SHARED).map(|_| Mutex::new(None)).collect();
-        let this = Self { shared, next: AtomicUsize::new(0), pool, connector };
+        let this =
+            Self { shared, next: AtomicUsize::new(0), pool, heavy: tokio::sync::Semaphore::new(HEAVY), connector };
         let durable = this.read(&DURABLE, Vec::new()).await?;
         let settings: Vec<&Cell> = durable.iter().flat_map(|row| &row.cells).collect();
         if settings != [&Cell::Text("on".into()), &Cell::Text("on".into())] {
@@ -179,6 +184,9 @@ impl Postgres {
     }
 
     pub(crate) async fn read(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        if sql.heavy {
+            return self.read_heavy(sql, params).await;
+        }
         let connection = self.shared().await?;
         match connection.rows(sql, &params).await {
             // The server restarted under us; a read may be sent again.
@@ -187,6 +195,17 @@ impl Postgres {
             }
             result => result,
         }
+    }
+
+    /// Reads on a connection of the pool; few at a time, so that changes find one, too. A caller who goes away
+    /// closes the connection.
+    async fn read_heavy(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        let turn = tokio::time::timeout(CONNECT, self.heavy.acquire()).await;
+        let _turn = turn.map_err(|_| DbError::Unavailable("too many long reads wait".into()))?;
+        let mut tx = self.begin().await?;
+        let rows = tx.rows(sql, params).await?;
+        tx.commit().await?;
+        Ok(rows)
     }
 
     pub(crate) async fn begin(&self) -> Result<PostgresTx, DbError> {

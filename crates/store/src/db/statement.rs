@@ -11,6 +11,8 @@ pub(crate) struct Sql {
     pub(crate) sqlite: &'static str,
     pub(crate) postgres: &'static str,
     pub(crate) parameters: usize,
+    /// Whether it may take long: it must not stand before others on a pipelined connection (PostgreSQL).
+    pub(crate) heavy: bool,
     /// Whether it runs on the audit file (SQLite keeps that log in a file of its own).
     #[cfg_attr(not(test), expect(dead_code, reason = "the test that prepares every statement reads it"))]
     pub(crate) audit: bool,
@@ -19,7 +21,7 @@ pub(crate) struct Sql {
 impl Sql {
     #[doc(hidden)]
     pub(crate) const fn new(name: &'static str, sqlite: &'static str, postgres: &'static str, audit: bool) -> Self {
-        Self { name, sqlite, postgres, parameters: highest(postgres), audit }
+        Self { name, sqlite, postgres, parameters: highest(postgres), audit, heavy: false }
     }
 
     pub(crate) fn check(&self, params: &[Param]) -> Result<(), DbError> {
@@ -56,6 +58,9 @@ const fn highest(text: &str) -> usize {
 /// `NAME = "one text for both";` or `NAME = sqlite "..", postgres "..";`, each with a leading `audit` when
 /// it runs on the audit log's file.
 macro_rules! statements {
+    (@one $name:ident [heavy] [$($text:tt)+]) => {
+        $crate::db::Sql { heavy: true, ..$crate::db::statements!(@one $name [] [$($text)+]) }
+    };
     (@one $name:ident [] [$text:expr]) => { $crate::db::Sql::new(stringify!($name), $text, $text, false) };
     (@one $name:ident [audit] [$text:expr]) => { $crate::db::Sql::new(stringify!($name), $text, $text, true) };
     (@one $name:ident [] [sqlite $lite:expr, postgres $pg:expr]) => {
