@@ -1,36 +1,13 @@
 //! Accounts: what bills are addressed to, with the balances that Billing last reported.
 
+pub use crate::status::{READABLE_DAYS, Status};
 use crate::{
     ids::{AccountId, CustomerId},
-    named_enum,
     premises::Premise,
+    status::changed,
     time::{Instant, LocalDate},
     values::{AccountNumber, Money, Nickname},
 };
-
-named_enum! {
-    /// The life of a customer, an account or a premise: `pending -> active <-> inactive`, and
-    /// `pending -> inactive` when it never came to service.
-    Status {
-        /// Agreed, not in service yet.
-        Pending = "pending",
-        /// In service.
-        Active = "active",
-        /// Ended; its owner may read it for [`READABLE_DAYS`] more.
-        Inactive = "inactive",
-    }
-}
-
-/// How long after its end an owner may still read what was theirs: 24 months.
-pub const READABLE_DAYS: i64 = 731;
-
-impl Status {
-    /// Whether the state machine has a step from this status to `next`.
-    pub fn may_become(self, next: Self) -> bool {
-        use Status::{Active, Inactive, Pending};
-        matches!((self, next), (Pending, Active | Inactive) | (Active, Inactive) | (Inactive, Active))
-    }
-}
 
 /// What Billing last reported. Never reported is `None`, never zero. Positive is owed, negative is credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,23 +61,5 @@ impl AccountEdit {
     pub fn changes(&self, current: &Account) -> Vec<&'static str> {
         let Self { nickname } = self;
         changed(&[("nickname", *nickname != current.nickname)])
-    }
-}
-
-/// The names whose flag is set.
-pub(crate) fn changed(fields: &[(&'static str, bool)]) -> Vec<&'static str> {
-    fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Status::{Active, Inactive, Pending};
-
-    #[test]
-    fn the_state_machine_has_four_steps() {
-        let all = [Pending, Active, Inactive];
-        let steps = all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b))).filter(|(a, b)| a.may_become(*b));
-        let right = [(Pending, Active), (Pending, Inactive), (Active, Inactive), (Inactive, Active)];
-        assert_eq!(steps.collect::<Vec<_>>(), right);
     }
 }

@@ -1,8 +1,8 @@
 //! Customers: persons and businesses.
 
 use crate::{
-    accounts::{Status, changed},
     ids::{AccountId, CustomerId},
+    status::{Status, changed},
     time::Instant,
     values::{AccountNumber, BusinessName, EmailAddress, Money, Nickname, PersonName, PhoneNumber},
 };

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod preferences;
 pub mod premises;
 pub mod readings;
+pub mod status;
 pub mod time;
 pub mod usage;
 pub mod values;

@@ -1,9 +1,9 @@
 //! Preferences: delivery of bills, notifications, auto-pay, mailing address, language and consents.
 
 use crate::{
-    accounts::changed,
     input::FieldError,
     named_enum,
+    status::changed,
     time::Instant,
     values::{City, Label, State, StreetLines, Zip},
 };

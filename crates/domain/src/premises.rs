@@ -2,9 +2,9 @@
 //! service points and meters belong to no customer and outlive it.
 
 use crate::{
-    accounts::{Status, changed},
     ids::{AccountId, CustomerId, PremiseId, ServicePointId},
     meters::Meter,
+    status::{Status, changed},
     time::{Instant, LocalDate},
     values::{City, EsiId, Nickname, State, Street, Unit, Zip},
 };

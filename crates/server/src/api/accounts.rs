@@ -17,18 +17,13 @@ use serde::Serialize;
 
 use super::{
     call::{Call, Change, Editable},
-    params::{FromQuery, Parameter, Query},
+    params::PageQuery,
     premises::PremiseInAccount,
     problem::Problem,
     route::Route,
     usage::{TypeUsage, UsageWindow, type_usages},
 };
 use crate::app::accounts;
-
-/// Everything that the pages of accounts, premises and meters share.
-pub const PAGE: i64 = 200;
-/// The most that one page holds.
-pub const MOST: i64 = 500;
 
 /// The detail of an account.
 #[derive(Serialize, JsonSchema)]
@@ -92,37 +87,6 @@ struct Accounts<'a> {
     accounts: Vec<AccountDetail<'a>>,
     /// What `cursor` takes for the next page; null on the last one.
     next_cursor: Option<String>,
-}
-
-/// Which page of a list.
-#[derive(Debug, Clone)]
-pub struct PageQuery {
-    /// How many at most.
-    pub limit: i64,
-    /// Behind which.
-    pub cursor: Option<String>,
-}
-
-/// The parameter `cursor`.
-pub fn cursor_parameter() -> Parameter {
-    let schema = serde_json::json!({"type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$"});
-    Parameter { name: "cursor", about: "The `nextCursor` of the page before, with the same filters.", schema }
-}
-
-/// The parameter `limit`.
-pub fn limit_parameter(default: i64, most: i64) -> Parameter {
-    let schema = serde_json::json!({"type": "integer", "minimum": 1, "maximum": most, "default": default});
-    Parameter { name: "limit", about: "How many at most, in JSON.", schema }
-}
-
-impl FromQuery for PageQuery {
-    fn parameters() -> Vec<Parameter> {
-        vec![limit_parameter(PAGE, MOST), cursor_parameter()]
-    }
-    fn read(query: &mut Query<'_>) -> Option<Self> {
-        let (limit, cursor) = (query.limit("limit", PAGE, MOST), query.text("cursor"));
-        Some(Self { limit: limit?, cursor })
-    }
 }
 
 /// The summary of an account.

@@ -13,7 +13,7 @@ use domain::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{accounts::PageQuery, call::Call, problem::Problem, route::Route};
+use super::{call::Call, params::PageQuery, problem::Problem, route::Route};
 use crate::app::meters;
 
 /// The detail of a meter.

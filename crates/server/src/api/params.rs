@@ -235,6 +235,42 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
+/// Everything that the pages of accounts, premises and meters share.
+pub const PAGE: i64 = 200;
+/// The most that one page holds.
+pub const MOST: i64 = 500;
+
+/// Which page of a list.
+#[derive(Debug, Clone)]
+pub struct PageQuery {
+    /// How many at most.
+    pub limit: i64,
+    /// Behind which.
+    pub cursor: Option<String>,
+}
+
+/// The parameter `cursor`.
+pub fn cursor_parameter() -> Parameter {
+    let schema = json!({"type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$"});
+    Parameter { name: "cursor", about: "The `nextCursor` of the page before, with the same filters.", schema }
+}
+
+/// The parameter `limit`.
+pub fn limit_parameter(default: i64, most: i64) -> Parameter {
+    let schema = json!({"type": "integer", "minimum": 1, "maximum": most, "default": default});
+    Parameter { name: "limit", about: "How many at most, in JSON.", schema }
+}
+
+impl FromQuery for PageQuery {
+    fn parameters() -> Vec<Parameter> {
+        vec![limit_parameter(PAGE, MOST), cursor_parameter()]
+    }
+    fn read(query: &mut Query<'_>) -> Option<Self> {
+        let (limit, cursor) = (query.limit("limit", PAGE, MOST), query.text("cursor"));
+        Some(Self { limit: limit?, cursor })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

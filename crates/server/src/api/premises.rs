@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    accounts::PageQuery,
     call::{Call, Change, Editable},
+    params::PageQuery,
     problem::{self, Problem},
     route::Route,
 };

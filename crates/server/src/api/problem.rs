@@ -41,7 +41,7 @@ kinds! {
     NOT_FOUND = "not-found", 404, "There is no such resource.",
         "It does not exist, or it is not yours: the answer is the same.";
     NOT_ENROLLED = "not-enrolled", 404, "You are signed in, but not a customer yet.",
-        "No customer is linked to this log-in. `POST /api/enrollment` is the way to become one.";
+        "No customer is linked to this log-in. The header `Link` leads to enrolment, which comes with a later version.";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The resource does not have this method.",
         "The header `Allow` lists the methods it has.";
     NOT_ACCEPTABLE = "not-acceptable", 406, "The resource cannot be had in that form.",

@@ -20,9 +20,8 @@ use serde::Serialize;
 use store::readings::{Page, Reading};
 
 use super::{
-    accounts::{cursor_parameter, limit_parameter},
     call::{Call, JSON},
-    params::{FromQuery, Parameter, Query},
+    params::{FromQuery, Parameter, Query, cursor_parameter, limit_parameter},
     problem::Problem,
     route::Route,
     usage::moment_parameter,

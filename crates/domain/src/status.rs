@@ -1,0 +1,45 @@
+//! The life of customers, accounts and premises, and what their edits have in common.
+
+use crate::named_enum;
+
+named_enum! {
+    /// The life of a customer, an account or a premise: `pending -> active <-> inactive`, and
+    /// `pending -> inactive` when it never came to service.
+    Status {
+        /// Agreed, not in service yet.
+        Pending = "pending",
+        /// In service.
+        Active = "active",
+        /// Ended; its owner may read it for [`READABLE_DAYS`] more.
+        Inactive = "inactive",
+    }
+}
+
+/// How long after its end an owner may still read what was theirs: 24 months.
+pub const READABLE_DAYS: i64 = 731;
+
+impl Status {
+    /// Whether the state machine has a step from this status to `next`.
+    pub fn may_become(self, next: Self) -> bool {
+        use Status::{Active, Inactive, Pending};
+        matches!((self, next), (Pending, Active | Inactive) | (Active, Inactive) | (Inactive, Active))
+    }
+}
+
+/// The names whose flag is set.
+pub(crate) fn changed(fields: &[(&'static str, bool)]) -> Vec<&'static str> {
+    fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Status::{Active, Inactive, Pending};
+
+    #[test]
+    fn the_state_machine_has_four_steps() {
+        let all = [Pending, Active, Inactive];
+        let steps = all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b))).filter(|(a, b)| a.may_become(*b));
+        let right = [(Pending, Active), (Pending, Inactive), (Active, Inactive), (Inactive, Active)];
+        assert_eq!(steps.collect::<Vec<_>>(), right);
+    }
+}
