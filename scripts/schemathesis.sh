@@ -64,7 +64,9 @@ start_server() {
   read -r api management < <(tool ports 2)
   BASE="http://127.0.0.1:$api"
   DATA=$(mktemp -d)
+  # Rates are tested elsewhere; here each 429 would only be waited out.
   "$BINARY" serve --demo --as-of 2025-01-15T12:00:00-06:00 --data-dir "$DATA/demo" \
+    --limits-requests-per-second 100000 --limits-burst 100000 --limits-failed-logins-per-minute 1000000 \
     --listen "127.0.0.1:$api" --management-listen "127.0.0.1:$management" >"$OUT/server.log" 2>&1 </dev/null &
   SERVER=$!
   if ! tool wait "http://127.0.0.1:$management/health/ready" 30 "$SERVER"; then
