@@ -141,20 +141,19 @@ impl<P, Q, B> Call<P, Q, B> {
     /// Checks the conditions of a change, If-Match and If-None-Match (RFC 9110 section 13.1), against the present
     /// representation.
     pub fn check_match(&self, current: &impl Serialize) -> Result<(), Failure> {
+        self.check_bytes(&encode(current).map_err(|_| corrupt())?)
+    }
+
+    /// As [`Call::check_match`], of a representation that was written already.
+    fn check_bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let (wanted, unwanted) = (&self.head.if_match, &self.head.if_none_match);
         if wanted.is_none() && unwanted.is_none() {
             return Ok(());
         }
-        let bytes = encode(current).map_err(|_| corrupt())?;
-        let etag = etag::of(self.app.store.keyring().token(), &bytes);
+        let etag = etag::of(self.app.store.keyring().token(), bytes);
         let right = wanted.as_ref().is_none_or(|condition| condition.names(&etag, true).is_some());
         let wrong = unwanted.as_ref().is_some_and(|condition| condition.names(&etag, false).is_some());
         if right && !wrong { Ok(()) } else { Err(Failure::Changed { etag }) }
-    }
-
-    /// A page's limit, and one more to see whether there is a next page.
-    pub fn one_more(limit: i64) -> i64 {
-        limit.saturating_add(1)
     }
 
     /// Reads the position of a cursor.
@@ -167,7 +166,7 @@ impl<P, Q, B> Call<P, Q, B> {
         })
     }
 
-    /// Cuts a list that was read with [`Call::one_more`] to its limit; the cursor of what follows.
+    /// Cuts a list that was read with one item more than its limit to the limit; the cursor of what follows.
     pub fn next<T, const N: usize>(
         &self,
         items: &mut Vec<T>,
@@ -202,8 +201,8 @@ impl<P, Q> Call<P, Q, Change> {
     /// Checks If-Match, then reads the edit: a PUT as it stands, a PATCH merged into the present
     /// representation. One reader serves both.
     pub fn edit<R: Editable>(&self, current: &R) -> Result<R::Edit, Failure> {
-        self.check_match(current)?;
         let bytes = encode(current).map_err(|_| corrupt())?;
+        self.check_bytes(&bytes)?;
         let present = Node::parse(&bytes).map_err(|_| corrupt())?;
         let merged;
         let document = if self.body.patch && matches!(&*self.body.node, Node::Object(_)) {

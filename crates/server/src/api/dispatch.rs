@@ -222,9 +222,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if values.next().is_none() && (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(Some(key.to_owned()));
     }
-    let message = "Write one key of 1 to 255 visible ASCII characters.".to_owned();
-    let error = ErrorAt::Header { header: "Idempotency-Key", code: "invalid-header", message };
-    Err(Problem::new(problem::INVALID_REQUEST).errors(vec![error]))
+    Err(Problem::of_header("Idempotency-Key", "Write one key of 1 to 255 visible ASCII characters."))
 }
 
 const REALM: &str = "Bearer realm=\"customer-service\"";
@@ -248,9 +246,8 @@ async fn read_body(body: Body, route: &Route) -> Result<Bytes, Problem> {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(problem::CONTENT_TOO_LARGE)),
         Ok(Err(_)) | Err(_) => {
-            let message = "The body ended before its announced length, or came too slowly.".to_owned();
-            let error = ErrorAt::Header { header: "Content-Length", code: "invalid-header", message };
-            Err(Problem::new(problem::INVALID_REQUEST).errors(vec![error]))
+            let message = "The body ended before its announced length, or came too slowly.";
+            Err(Problem::of_header("Content-Length", message))
         }
     }
 }

@@ -5,7 +5,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crypto::TagKey;
 use http::{HeaderMap, header};
 
-use super::problem::{self, ErrorAt, Problem};
+use super::problem::Problem;
 
 /// The codings whose suffix an ETag may carry.
 const CODINGS: [&str; 2] = ["-gzip", "-br"];
@@ -40,10 +40,8 @@ impl Condition {
         let texts: Option<Vec<&str>> = values.map(|value| value.to_str().ok()).collect();
         let parsed = texts.and_then(|texts| parse(&texts.join(",")));
         let known = if *name == header::IF_MATCH { "If-Match" } else { "If-None-Match" };
-        parsed.map(Some).ok_or_else(|| {
-            let (code, message) = ("invalid-header", "Write * or a list of entity tags in double quotes.".to_owned());
-            Problem::new(problem::INVALID_REQUEST).errors(vec![ErrorAt::Header { header: known, code, message }])
-        })
+        let message = "Write * or a list of entity tags in double quotes.";
+        parsed.map(Some).ok_or_else(|| Problem::of_header(known, message))
     }
 
     /// Whether the condition names `etag`; the form that does is returned, for a 304. `strong` is the

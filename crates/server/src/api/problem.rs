@@ -191,6 +191,12 @@ impl Problem {
         Self { errors, ..self }
     }
 
+    /// A header that does not follow its grammar.
+    pub fn of_header(header: &'static str, message: &str) -> Self {
+        let error = ErrorAt::Header { header, code: "invalid-header", message: message.to_owned() };
+        Self::new(INVALID_REQUEST).errors(vec![error])
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: header::HeaderName, value: &str) -> Self {
