@@ -70,6 +70,9 @@ def config(base, bearer):
         print(f"[dictionaries.{name}]\nvalues = {json.dumps(values)}")
     # A run that met only 401 or 404 has tested nothing.
     print('[warnings]\nfail-on = ["missing_auth", "missing_test_data"]')
+    # Broken data may rightly meet 412 first: a change is refused for its If-Match before its members are looked at.
+    refusals = ["400", "401", "403", "404", "405", "406", "409", "412", "413", "415", "422", "428", "429"]
+    print(f"[checks.negative_data_rejection]\nexpected-statuses = {json.dumps(refusals)}")
     print("[parameters]")
     for name in ids:
         print(f'"path.{name}" = {{ dictionary = "{name}", probability = 0.8 }}')
