@@ -124,6 +124,7 @@ fn wrong_usage_and_wrong_settings_exit_with_2() {
     expect(dir, &["serve", "--demo", "--as-of", "yesterday"], 2, "offset");
     expect(dir, &["config", "--listen", "here"], 2, "address:port");
     expect(dir, &["audit", "show"], 2, "--reason");
+    expect(dir, &["audit", "drop", "--before", "January", "--reason", "a test"], 2, "such as 2025-01");
     expect(dir, &["serve"], 2, "keys generate");
     fs::write(dir.join("wrong.toml"), "keyring-fiel = 'x'").unwrap();
     expect(dir, &["config", "--config", "wrong.toml"], 2, "Did you mean keyring-file?");
@@ -199,6 +200,9 @@ fn a_demonstration_from_its_first_start_to_its_backup() {
     assert!(shown.out.contains("customer/1"), "{}", shown.out);
     expect(dir, &with(&["audit", "show", "--reason", "again", "--action", "audit.show"]), 0, "a test");
     expect(dir, &with(&["audit", "verify"]), 0, "OK");
+    let why = ["--reason", "nothing is that old"];
+    expect(dir, &with(&[&["audit", "drop", "--before", "2025-01"][..], &why].concat()), 0, "0 records deleted");
+    expect(dir, &with(&[&["audit", "drop", "--before", "2999-01"][..], &why].concat()), 2, "are kept");
     expect(dir, &with(&["doctor"]), 0, "OK    keyring");
     expect(dir, &with(&["outbox", "list"]), 0, "");
     assert_eq!(server.terminate(), 0);

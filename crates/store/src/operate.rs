@@ -6,11 +6,12 @@ use crypto::Keyring;
 use domain::{
     ids::{CustomerId, Id as _},
     policy::Categories,
+    time::Instant,
 };
 
 use crate::{
     DbError, Location, Store, StoreError,
-    audit::{self, ActorKind, Filter, Outcome, Record, Report, Shown, VerifyError, who},
+    audit::{self, ActorKind, Dropped, Filter, Outcome, Record, Report, Shown, VerifyError, who},
     db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
     links::subject_hash,
 };
@@ -38,8 +39,19 @@ impl Store {
     /// not be read.
     pub async fn show_audit(&self, filter: &Filter, operator: Operator<'_>) -> Result<Vec<Shown>, StoreError> {
         let shown = audit::show(&self.db, &self.keyring, filter).await?;
-        self.operated("audit.show", filter.customer, operator).await?;
+        self.operated("audit.show", filter.customer, Categories::PROFILE, operator).await?;
         Ok(shown)
+    }
+
+    /// Drops the audit records before an instant, the start of a month (UTC), and the checkpoints of that time.
+    /// The drop is recorded first, and stated in a signed checkpoint, so that verification knows of it. On
+    /// PostgreSQL the role must own the tables.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a drop that was cut short is finished by the next one.
+    pub async fn drop_audit(&self, before: Instant, operator: Operator<'_>) -> Result<Dropped, StoreError> {
+        self.operated("audit.drop", None, Categories::NONE, operator).await?;
+        Ok(self.audit.drop_before(before).await?)
     }
 
     /// Links a person of the demonstration to a customer once more: the demonstration's issuer is its address,
@@ -58,6 +70,7 @@ impl Store {
         &self,
         action: &'static str,
         customer: Option<CustomerId>,
+        categories: Categories,
         operator: Operator<'_>,
     ) -> Result<(), StoreError> {
         let at = self.clock.now();
@@ -70,7 +83,7 @@ impl Store {
             outcome: Outcome::Read,
             status: 0,
             resource: None,
-            categories: Categories::PROFILE,
+            categories,
             request_id: String::new(),
             detail: Some(operator.reason.to_owned()),
             who: Some(who::seal(self.keyring.actor(), customer, at, &who).map_err(crypto::KeyError::Unwrap)?),

@@ -4,6 +4,8 @@
 //! DEFAULT partition: nothing is refused, but the month cannot get a partition of its own any more, and
 //! retention cannot drop it as one. That is reported, not an error.
 
+use std::time::Duration;
+
 use domain::time::{HOUR, Instant, LocalDate};
 
 use crate::db::{Db, DbError, postgres::Connection, statements};
@@ -13,6 +15,9 @@ const TABLES: [&str; 2] = ["audit_log", "reading"];
 /// Months made ahead of the present one.
 const AHEAD: i32 = 3;
 const DAY: i64 = 24 * HOUR;
+/// How often a partition in use is tried, and the pause between.
+const DROP_TRIES: usize = 10;
+const DROP_PAUSE: Duration = Duration::from_millis(500);
 
 statements! {
     PARTITIONS = {
@@ -77,6 +82,40 @@ pub(crate) async fn ensure_partitions(connection: &Connection, now: Instant) -> 
         }
     }
     Ok(result)
+}
+
+/// Drops the partitions of `audit_log` that end at an instant or before; their names. On SQLite there are none.
+///
+/// # Errors
+/// [`DbError`] when one is in use too long, or the role does not own it.
+pub(crate) async fn drop_before(db: &Db, before: Instant) -> Result<Vec<String>, DbError> {
+    let Db::Postgres(server) = db else { return Ok(Vec::new()) };
+    let connection = server.connector().connect().await?;
+    let mut dropped = Vec::new();
+    for row in connection.rows(&PARTITIONS, &[]).await? {
+        let name: String = row.read().get()?;
+        let month = name
+            .strip_prefix("audit_log_")
+            .and_then(|month| LocalDate::parse(&format!("{}-01", month.replace('_', "-"))));
+        let Some(end) = month.map(|month| month.month_start(1).days() * DAY) else { continue };
+        if end > before.micros() {
+            continue;
+        }
+        // It takes the lock that every append needs: rather try again than hold them up.
+        let drop_it = format!("BEGIN; SET LOCAL lock_timeout = '1s'; DROP TABLE {name}; COMMIT");
+        let mut tries = DROP_TRIES;
+        while let Err(refused) = connection.batch(&drop_it).await {
+            connection.batch("ROLLBACK").await?;
+            tries -= 1;
+            if tries == 0 {
+                return Err(refused);
+            }
+            tokio::time::sleep(DROP_PAUSE).await;
+        }
+        dropped.push(name);
+    }
+    dropped.sort();
+    Ok(dropped)
 }
 
 /// The daily call. A failure is only noted: the partitions reach three months ahead.

@@ -11,12 +11,12 @@ use clap::Subcommand;
 use domain::{
     ids::{CustomerId, Id as _},
     input::Named as _,
-    time::Instant,
+    time::{Clock as _, Instant, LocalDate, SystemClock, Zone},
 };
 use serde_json::json;
 use store::{
     Operator,
-    audit::{Filter, Shown, ShownWho},
+    audit::{Dropped, Filter, Shown, ShownWho},
 };
 
 use super::{Failure, database, instant, keys, print};
@@ -29,6 +29,21 @@ pub(super) enum Audit {
         /// Checkpoints kept outside the database (audit.checkpoint-file): shows cut tails and lost lanes
         #[arg(long, value_name = "FILE")]
         checkpoints: Option<PathBuf>,
+    },
+    /// Drop whole months of records, behind a checkpoint that says so. On PostgreSQL the role must own the tables
+    Drop {
+        /// The first month to keep, UTC: everything before it goes
+        #[arg(long, value_name = "YYYY-MM", value_parser = month)]
+        before: LocalDate,
+        /// Why; it stands in the audit log
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+        /// As for `verify`, which runs first
+        #[arg(long, value_name = "FILE")]
+        checkpoints: Option<PathBuf>,
+        /// Drop although the verification finds something: what it found may be gone then
+        #[arg(long)]
+        despite_findings: bool,
     },
     /// Show records, newest first. Who acted is personal data: this look is recorded too
     Show(ShowArgs),
@@ -62,6 +77,11 @@ pub(super) struct ShowArgs {
     json: bool,
 }
 
+fn month(text: &str) -> Result<LocalDate, String> {
+    let day = (text.len() == 7).then(|| LocalDate::parse(&format!("{text}-01"))).flatten();
+    day.ok_or_else(|| "write a month, such as 2025-01".into())
+}
+
 fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     let fits = (3..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
@@ -71,6 +91,18 @@ fn reason(text: &str) -> Result<String, String> {
 pub(super) async fn run(command: Audit, config: &Config, user: &str) -> Result<(), Failure> {
     match command {
         Audit::Verify { checkpoints } => verify(config, checkpoints.as_deref()).await,
+        Audit::Drop { before, reason, checkpoints, despite_findings } => {
+            // Before the verification, which may take long.
+            let before = zone_of_months()?.start(before);
+            if before > SystemClock.now() {
+                return Err(Failure::usage("--before: this month and later ones are kept."));
+            }
+            match verify(config, checkpoints.as_deref()).await {
+                Err(found) if !despite_findings => return Err(found),
+                _ => {}
+            }
+            drop_before(config, before, Operator { user, reason: &reason }).await
+        }
         Audit::Show(arguments) => show(config, arguments, user).await,
     }
 }
@@ -90,6 +122,10 @@ async fn verify(config: &Config, checkpoints: Option<&Path>) -> Result<(), Failu
     for finding in &report.findings {
         print(format_args!("FOUND  {finding}"))?;
     }
+    if report.undropped > 0 {
+        let left = report.undropped;
+        print(format_args!("{left} of them were to be dropped: repeat the last `audit drop`, which was cut short"))?;
+    }
     let found = report.findings.len() as u64 + report.unlisted;
     if found > 0 {
         return Err(Failure::findings(format_args!("The audit log is not as it was written: {found} findings.")));
@@ -100,6 +136,24 @@ async fn verify(config: &Config, checkpoints: Option<&Path>) -> Result<(), Failu
         )?;
     }
     print("OK")
+}
+
+/// Months of the log are UTC's, as its partitions are.
+fn zone_of_months() -> Result<Zone, Failure> {
+    Zone::named("UTC").ok_or_else(|| Failure::failed("the time zone UTC is not known here"))
+}
+
+async fn drop_before(config: &Config, before: Instant, operator: Operator<'_>) -> Result<(), Failure> {
+    let store = database::open(config).await?;
+    let dropped = store.drop_audit(before, operator).await;
+    store.audit_log().close().await;
+    let Dropped { checkpoint, lanes, partitions, records } = dropped.map_err(Failure::failed)?;
+    for partition in partitions {
+        print(format_args!("dropped the partition {partition}"))?;
+    }
+    print(format_args!(
+        "{records} records deleted one by one; {lanes} lanes now begin later, as checkpoint {checkpoint} says"
+    ))
 }
 
 async fn show(config: &Config, arguments: ShowArgs, user: &str) -> Result<(), Failure> {

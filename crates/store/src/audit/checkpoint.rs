@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::{Head, Mac},
     log::Shared,
+    retention::{self, Dropped, Retention},
 };
 use crate::db::{AuditWriter, DbError, Row, params, statements};
 
@@ -48,6 +49,9 @@ pub(super) struct Body {
     /// The MAC of the checkpoint before, in hex; empty for the first.
     pub(super) previous: String,
     pub(super) lanes: Vec<SignedHead>,
+    /// Records that are missing from here on because they were dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retention: Option<Retention>,
 }
 
 /// How far a lane had come.
@@ -125,25 +129,35 @@ impl Checkpointer {
     /// Signs the heads of all lanes, unless the last checkpoint says the same already.
     pub(super) async fn checkpoint(&mut self) -> Result<Option<i64>, DbError> {
         let finished = std::mem::take(&mut *self.shared.finished.lock().unwrap_or_else(PoisonError::into_inner));
-        let made = self.make(&finished).await;
+        let made = self.make(&finished, None).await;
         if made.is_err() {
             self.shared.finished.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
         }
         made
     }
 
-    async fn make(&mut self, finished: &[Head]) -> Result<Option<i64>, DbError> {
+    /// Drops the records before an instant: states it, then does it.
+    pub(super) async fn drop_before(&mut self, before: Instant) -> Result<Dropped, DbError> {
+        let shared = Arc::clone(&self.shared);
+        let stated = retention::plan(&shared.db, &shared.keyring, before).await?;
+        let made = self.make(&[], Some(&stated)).await?;
+        let checkpoint = made.ok_or_else(|| DbError::Engine("the drop was not stated".into()))?;
+        retention::drop_stated(&shared.db, self.writer().await?, checkpoint, &stated).await
+    }
+
+    async fn make(&mut self, finished: &[Head], retention: Option<&Retention>) -> Result<Option<i64>, DbError> {
         for _ in 0..TRIES {
             let last = self.shared.db.read_audit(&LAST, Vec::new()).await?;
             let last = last.into_iter().next().map(Checkpoint::read).transpose()?;
             let heads = self.heads(finished).await?;
             let known = last.as_ref().and_then(|last| serde_json::from_str::<Body>(&last.body).ok());
-            if heads.signed.is_empty() || known.is_some_and(|known| known.lanes == heads.signed) {
+            let nothing_new = heads.signed.is_empty() || known.is_some_and(|known| known.lanes == heads.signed);
+            if nothing_new && retention.is_none() {
                 self.end(&heads.ended).await?;
                 return Ok(None);
             }
             let (number, previous) = last.map_or((1, String::new()), |last| (last.number + 1, last.mac));
-            let body = Body { v: VERSION, number, previous, lanes: heads.signed };
+            let body = Body { v: VERSION, number, previous, lanes: heads.signed, retention: retention.cloned() };
             let now = self.shared.clock.now();
             let checkpoint = Checkpoint::sign(number, now, &body, self.shared.keyring.audit())?;
             match self.write(&checkpoint, now).await {

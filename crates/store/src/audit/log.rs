@@ -11,7 +11,11 @@ use std::{
 };
 
 use crypto::{Keyring, Random};
-use domain::{ids::CustomerId, policy::Categories, time::Clock};
+use domain::{
+    ids::CustomerId,
+    policy::Categories,
+    time::{Clock, Instant},
+};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     task::JoinHandle,
@@ -24,6 +28,7 @@ use super::{
     checkpoint::Checkpointer,
     flood::Floods,
     lane::{COMMIT, Chain, Lane, Waiting, ended},
+    retention::Dropped,
 };
 use crate::{
     db::{Db, DbError},
@@ -260,6 +265,15 @@ impl AuditLog {
     /// [`DbError`] when it could not be written.
     pub async fn checkpoint(&self) -> Result<Option<i64>, DbError> {
         Checkpointer::new(Arc::clone(&self.shared)).checkpoint().await
+    }
+
+    /// Drops the records before an instant, the start of a month, behind a checkpoint that says so. On
+    /// PostgreSQL the role must own the tables.
+    ///
+    /// # Errors
+    /// [`DbError`]; what was stated and not done yet is done by the next drop.
+    pub(crate) async fn drop_before(&self, before: Instant) -> Result<Dropped, DbError> {
+        Checkpointer::new(Arc::clone(&self.shared)).drop_before(before).await
     }
 
     /// Writes what waits, signs the last heads and ends. Appending fails from now on.

@@ -17,6 +17,7 @@ pub(crate) mod intake;
 mod lane;
 mod log;
 mod record;
+mod retention;
 mod show;
 mod verify;
 pub mod who;
@@ -27,6 +28,7 @@ pub(crate) mod tests;
 pub use finding::Finding;
 pub use log::{Appended, AuditError, AuditLog, AuditOptions, AuditStats};
 pub use record::{ActorKind, Outcome, Record};
+pub use retention::Dropped;
 pub(crate) use show::show;
 pub use show::{Filter, Shown, ShownWho};
 pub(crate) use verify::verify;
@@ -37,6 +39,7 @@ pub(crate) static LISTS: &[&[&crate::db::Sql]] = &[
     checkpoint::STATEMENTS,
     intake::STATEMENTS,
     lane::STATEMENTS,
+    retention::STATEMENTS,
     show::STATEMENTS,
     verify::STATEMENTS,
     crate::partitions::STATEMENTS,

@@ -15,6 +15,7 @@ use super::{
     chain::{LogRow, log_columns},
     checkpoint::{Body, Checkpoint},
     finding::Finding,
+    retention::DroppedLane,
 };
 use crate::db::{Db, DbError, params, statements};
 
@@ -53,6 +54,8 @@ pub struct Report {
     pub outside: u64,
     /// Records of changes that still wait in the intake, outside the chains.
     pub pending: u64,
+    /// Records that a signed drop names and that are still there: it was cut short, the next one takes them.
+    pub undropped: u64,
     /// What is wrong, in the order of the log.
     pub findings: Vec<Finding>,
     /// Findings beyond those listed.
@@ -98,6 +101,11 @@ struct Verifier<'a> {
     report: Report,
     signed: BTreeMap<i64, Signed>,
     unknown_keys: BTreeSet<i64>,
+    dropped: BTreeMap<i64, DroppedLane>,
+    /// The first checkpoint that must be there, and the MAC before it.
+    first: (i64, String),
+    /// Numbers of checkpoints that stand outside only.
+    outside_only: Vec<i64>,
 }
 
 /// Verifies the whole log. `lines` are the checkpoints that were kept outside the database, one JSON text
@@ -111,7 +119,16 @@ pub(crate) async fn verify(
     lines: Option<Box<dyn BufRead + Send>>,
 ) -> Result<Report, VerifyError> {
     let report = Report::default();
-    let mut this = Verifier { db, keyring, report, signed: BTreeMap::new(), unknown_keys: BTreeSet::new() };
+    let mut this = Verifier {
+        db,
+        keyring,
+        report,
+        signed: BTreeMap::new(),
+        unknown_keys: BTreeSet::new(),
+        dropped: BTreeMap::new(),
+        first: (1, String::new()),
+        outside_only: Vec::new(),
+    };
     if let Some(lines) = lines {
         this.outside(lines).await?;
     }
@@ -132,8 +149,19 @@ impl<'a> Verifier<'a> {
         key
     }
 
-    /// Remembers the heads that a checkpoint signs.
+    /// Remembers the heads that a checkpoint signs, and what it says was dropped.
     fn sign(&mut self, checkpoint: i64, body: Body) {
+        if let Some(retention) = body.retention {
+            if retention.checkpoint > self.first.0 {
+                self.first = (retention.checkpoint, retention.previous);
+            }
+            for lane in retention.lanes {
+                let known = self.dropped.get(&lane.lane).is_some_and(|known| known.through > lane.through);
+                if !known {
+                    self.dropped.insert(lane.lane, lane);
+                }
+            }
+        }
         for head in body.lanes {
             let known = self.signed.get(&head.lane).is_some_and(|known| known.number >= head.number);
             if !known {
@@ -176,32 +204,55 @@ impl<'a> Verifier<'a> {
         }
         for (number, mac) in outside {
             if inside.get(&number) != Some(&mac) {
-                self.report.find(Finding::CheckpointNotInside { number });
+                self.outside_only.push(number);
             }
         }
         Ok(())
     }
 
     async fn inside(&mut self) -> Result<(), VerifyError> {
+        let gaps = self.checkpoints().await?;
+        // Only now it is known which ones were dropped.
+        let (first, before_first) = self.first.clone();
+        for gap in gaps.into_iter().filter(|gap| gap.to >= first - 1 && gap.to > 0) {
+            if gap.to >= first {
+                self.report.find(Finding::CheckpointGap { from: gap.from.max(first), to: gap.to });
+            } else if gap.previous.is_some_and(|previous| previous != before_first) {
+                self.report.find(Finding::CheckpointAltered { number: first });
+            }
+        }
+        for number in std::mem::take(&mut self.outside_only).into_iter().filter(|number| *number >= first) {
+            self.report.find(Finding::CheckpointNotInside { number });
+        }
+        Ok(())
+    }
+
+    /// Verifies the checkpoints inside; the gaps between them.
+    async fn checkpoints(&mut self) -> Result<Vec<Missing>, VerifyError> {
         let (mut last, mut previous) = (0, String::new());
+        let mut gaps = Vec::new();
         loop {
             let page = self.db.read_audit(&CHECKPOINTS, params![last, PAGE]).await?;
             if page.is_empty() {
-                return Ok(());
+                return Ok(gaps);
             }
             for row in page {
                 let checkpoint = Checkpoint::read(row)?;
                 let number = checkpoint.number;
                 self.report.checkpoints += 1;
                 let follows = number == last + 1;
-                if !follows {
-                    self.report.find(Finding::CheckpointGap { from: last + 1, to: number - 1 });
-                }
+                let mut gap = Missing { from: last + 1, to: number - 1, previous: None };
                 if let Some(key) = self.key(checkpoint.key, || format!("checkpoint {number}")) {
                     match checkpoint.verified(key) {
-                        Some(body) if !follows || body.previous == previous => self.sign(number, body),
+                        Some(body) if !follows || body.previous == previous => {
+                            gap.previous = Some(body.previous.clone());
+                            self.sign(number, body);
+                        }
                         _ => self.report.find(Finding::CheckpointAltered { number }),
                     }
+                }
+                if !follows {
+                    gaps.push(gap);
                 }
                 (last, previous) = (number, checkpoint.mac);
             }
@@ -211,33 +262,42 @@ impl<'a> Verifier<'a> {
     async fn records(&mut self) -> Result<(), VerifyError> {
         let mut seen = BTreeSet::new();
         let mut walk = Walk { lane: i64::MIN, number: 0, mac: Vec::new() };
+        let mut last = (i64::MIN, 0);
         let mut buffer = Vec::with_capacity(512);
         loop {
-            let page = self.db.read_audit(&RECORDS, params![walk.lane, walk.number, PAGE]).await?;
+            let page = self.db.read_audit(&RECORDS, params![last.0, last.1, PAGE]).await?;
             let full = i64::try_from(page.len()).unwrap_or(i64::MAX) >= PAGE;
             for row in page {
                 let row = LogRow::read(row)?;
+                last = (row.lane, row.number);
                 self.report.records += 1;
                 if row.lane != walk.lane {
                     self.end_lane(&walk);
                     seen.insert(row.lane);
-                    walk = Walk { lane: row.lane, number: 0, mac: vec![0; crypto::TAG_LENGTH] };
+                    walk = self.walk(row.lane);
                 }
                 self.step(&mut walk, row, &mut buffer);
             }
             if !full {
                 break;
             }
-            let same = self.db.read_audit(&SAME_NUMBER, params![walk.lane, walk.number]).await?;
+            let (lane, number) = last;
+            let same = self.db.read_audit(&SAME_NUMBER, params![lane, number]).await?;
             let same: Option<i64> = same.into_iter().next().map(|row| row.read().get()).transpose()?;
             if same.unwrap_or_default() > 1 {
-                self.report.find(Finding::Repeated { lane: walk.lane, number: walk.number });
+                self.report.find(Finding::Repeated { lane, number });
             }
         }
         self.end_lane(&walk);
         self.report.lanes = seen.len() as u64;
+        let gaps: Vec<(i64, i64)> =
+            self.dropped.values().flat_map(|d| d.kept.iter().map(|k| (d.lane, k.number))).collect();
+        for (lane, number) in gaps {
+            self.report.find(Finding::Gap { lane, from: number, to: number });
+        }
         for (lane, signed) in &self.signed {
-            if !seen.contains(lane) {
+            let dropped = self.dropped.get(lane).is_some_and(|dropped| dropped.through >= signed.number);
+            if !dropped && !seen.contains(lane) {
                 let Signed { number, mac: _, checkpoint } = *signed;
                 self.report.find(Finding::LostLane { lane: *lane, signed: number, checkpoint });
             }
@@ -252,8 +312,38 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
+    /// Where the chain of a lane begins: behind what was dropped.
+    fn walk(&self, lane: i64) -> Walk {
+        match self.dropped.get(&lane) {
+            Some(dropped) => Walk { lane, number: dropped.through, mac: hex::decode(&dropped.mac).unwrap_or_default() },
+            None => Walk { lane, number: 0, mac: vec![0; crypto::TAG_LENGTH] },
+        }
+    }
+
+    /// A record that stands before the end of what was dropped from its lane: kept, or not dropped yet.
+    fn among_dropped(&mut self, row: &LogRow, buffer: &mut Vec<u8>) {
+        let (lane, number) = (row.lane, row.number);
+        let key = self.key(row.key_id, || format!("lane {lane}, record {number}"));
+        let kept = self.dropped.get_mut(&lane).and_then(|dropped| {
+            let index = dropped.kept.iter().position(|kept| kept.number == number)?;
+            Some(dropped.kept.swap_remove(index))
+        });
+        let Some(kept) = kept else {
+            self.report.undropped += 1;
+            return;
+        };
+        let previous = hex::decode(&kept.previous).unwrap_or_default();
+        let right = key.is_none_or(|key| row.right_mac(key, &previous, buffer).as_slice() == row.mac);
+        if !right || hex::encode(&row.mac) != kept.mac {
+            self.report.find(Finding::Altered { lane, number });
+        }
+    }
+
     fn step(&mut self, walk: &mut Walk, row: LogRow, buffer: &mut Vec<u8>) {
         let (lane, number) = (row.lane, row.number);
+        if self.dropped.get(&lane).is_some_and(|dropped| number <= dropped.through) {
+            return self.among_dropped(&row, buffer);
+        }
         if number == walk.number {
             self.report.find(Finding::Repeated { lane, number });
             return;
@@ -287,6 +377,13 @@ impl<'a> Verifier<'a> {
             self.report.find(Finding::CutTail { lane, last, signed, checkpoint });
         }
     }
+}
+
+/// Checkpoints that are not there, and the MAC that the next one names for the last of them.
+struct Missing {
+    from: i64,
+    to: i64,
+    previous: Option<String>,
 }
 
 /// Where the walk through the log stands.

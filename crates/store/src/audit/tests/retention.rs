@@ -1,0 +1,174 @@
+//! Whole months are dropped behind a checkpoint that says so, and nothing else can be removed under its cover.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use domain::time::{HOUR, Instant, LocalDate, SECOND};
+
+use super::{
+    record,
+    support::{House, on_both},
+};
+use crate::{
+    audit::{AuditLog, Dropped, Finding},
+    partitions,
+};
+
+const DAY: i64 = 24 * HOUR;
+
+/// The start of a month of 2025, UTC.
+fn month(number: u32) -> Instant {
+    let day = LocalDate::parse(&format!("2025-{number:02}-01")).unwrap();
+    Instant::from_micros(day.days() * DAY)
+}
+
+/// Moves the clock and appends a record of that instant.
+async fn append(house: &House, log: &AuditLog, at: Instant) {
+    house.clock.0.store(at.micros(), Ordering::Relaxed);
+    let mut record = record(0);
+    record.at = at;
+    log.append(record).await.unwrap();
+}
+
+async fn drop_before(house: &House, before: Instant) -> Dropped {
+    let log = house.log(1).await;
+    let dropped = log.drop_before(before).await.unwrap();
+    log.close().await;
+    dropped
+}
+
+/// One lane over three months with a straggler at the first border, a second lane in January only, a third
+/// from February on; checkpoints in each month. Returns with the clock in March.
+async fn three_months(house: &House) {
+    if house.is_postgres() {
+        let connection = house.connection().await;
+        partitions::ensure_partitions(&connection, month(1)).await.unwrap();
+    }
+    let days = |from: Instant, days: i64| Instant::from_micros(from.micros() + days * DAY);
+    let long = house.log(1).await;
+    let short = house.log(1).await;
+    for day in 1..=3 {
+        append(house, &long, days(month(1), day)).await;
+        append(house, &short, days(month(1), day)).await;
+    }
+    short.close().await;
+    long.checkpoint().await.unwrap();
+    // Numbered before a record of January: it reached the lane first.
+    append(house, &long, days(month(2), 0)).await;
+    append(house, &long, Instant::from_micros(month(2).micros() - SECOND)).await;
+    append(house, &long, days(month(2), 1)).await;
+    long.checkpoint().await.unwrap();
+    let later = house.log(1).await;
+    append(house, &later, days(month(2), 2)).await;
+    append(house, &later, days(month(3), 1)).await;
+    append(house, &long, days(month(3), 1)).await;
+    long.close().await;
+    later.close().await;
+}
+
+#[test]
+fn months_are_dropped_and_the_rest_still_verifies() {
+    on_both("retention", |house| async move {
+        three_months(&house).await;
+        let all = house.verify_outside().await;
+        assert_eq!((all.records, all.lanes, all.findings), (12, 3, vec![]));
+        let dropped = drop_before(&house, month(2)).await;
+        assert_eq!(dropped.lanes, 2);
+        let one_by_one = if house.is_postgres() { 0 } else { 7 };
+        assert_eq!(dropped.records, one_by_one);
+        assert_eq!(dropped.partitions.last().map(String::as_str), house.is_postgres().then_some("audit_log_2025_01"));
+        let rest = house.verify_outside().await;
+        assert_eq!((rest.records, rest.lanes, rest.undropped, rest.findings), (5, 2, 0, vec![]));
+        // Once more changes nothing; later the next month goes, and with it the statement about the first lane.
+        drop_before(&house, month(2)).await;
+        assert_eq!(house.verify_outside().await.findings, []);
+        drop_before(&house, month(3)).await;
+        let rest = house.verify_outside().await;
+        assert_eq!((rest.records, rest.findings), (2, vec![]));
+        assert_eq!(house.verify().await.findings, [], "without the checkpoints outside");
+    });
+}
+
+#[test]
+fn nothing_else_goes_under_cover_of_a_drop() {
+    on_both("cover", |house| async move {
+        three_months(&house).await;
+        drop_before(&house, month(2)).await;
+        house.tamper("CREATE TABLE kept AS SELECT * FROM audit_log").await;
+        let restore = "DELETE FROM audit_log; INSERT INTO audit_log SELECT * FROM kept";
+        // The straggler: changed, and gone.
+        house.tamper("UPDATE audit_log SET status = 201 WHERE number = 4").await;
+        assert!(matches!(house.findings().await.as_slice(), [Finding::Altered { number: 4, .. }]));
+        house.tamper(restore).await;
+        house.tamper("DELETE FROM audit_log WHERE number = 4").await;
+        assert!(matches!(house.findings().await.as_slice(), [Finding::Gap { from: 4, to: 4, .. }]));
+        house.tamper(restore).await;
+        // The first record of the chain behind what was dropped.
+        house.tamper("DELETE FROM audit_log WHERE number = 6").await;
+        assert!(matches!(house.findings().await.as_slice(), [Finding::Gap { from: 6, to: 6, .. }]));
+        house.tamper(restore).await;
+        house.tamper("UPDATE audit_log SET status = 201 WHERE number = 6").await;
+        assert!(matches!(house.findings().await.as_slice(), [Finding::Altered { number: 6, .. }]));
+        house.tamper(restore).await;
+        assert_eq!(house.findings().await, []);
+        // A whole lane, and the first checkpoint that was kept.
+        house.tamper("DELETE FROM audit_log WHERE number > 5").await;
+        assert!(house.findings().await.iter().any(|f| matches!(f, Finding::CutTail { last: 5, .. })));
+        house.tamper(restore).await;
+        house.tamper("DELETE FROM audit_checkpoint WHERE number = (SELECT min(number) FROM audit_checkpoint)").await;
+        assert!(house.findings().await.iter().any(|f| matches!(f, Finding::CheckpointGap { .. })));
+    });
+}
+
+#[test]
+fn a_statement_that_nobody_signed_covers_nothing() {
+    on_both("unsigned", |house| async move {
+        three_months(&house).await;
+        drop_before(&house, month(2)).await;
+        house.tamper("UPDATE audit_checkpoint SET body = replace(body, '\"through\":5', '\"through\":6')").await;
+        let findings = house.findings().await;
+        assert!(findings.iter().any(|f| matches!(f, Finding::CheckpointAltered { .. })), "{findings:?}");
+        let log = house.log(1).await;
+        assert!(log.drop_before(month(3)).await.is_err(), "it would be signed anew");
+        log.close().await;
+    });
+}
+
+#[test]
+fn a_drop_that_was_cut_short_is_told_and_finished() {
+    on_both("short", |house| async move {
+        three_months(&house).await;
+        house.tamper("CREATE TABLE kept AS SELECT * FROM audit_log").await;
+        drop_before(&house, month(2)).await;
+        house
+            .tamper(
+                "INSERT INTO audit_log SELECT * FROM kept k WHERE number < 3 AND NOT EXISTS
+                (SELECT 1 FROM audit_log l WHERE l.lane = k.lane AND l.number = k.number)",
+            )
+            .await;
+        let report = house.verify().await;
+        assert_eq!((report.undropped, report.findings), (4, vec![]));
+        drop_before(&house, month(2)).await;
+        let report = house.verify().await;
+        assert_eq!((report.records, report.undropped, report.findings), (5, 0, vec![]));
+    });
+}
+
+#[test]
+fn a_running_lane_goes_on_behind_a_drop() {
+    on_both("running", |house| async move {
+        let log = Arc::new(house.log(1).await);
+        append(&house, &log, month(1)).await;
+        append(&house, &log, month(1)).await;
+        house.clock.0.store(month(3).micros(), Ordering::Relaxed);
+        drop_before(&house, month(2)).await;
+        // Its lane is empty now, and still signed.
+        log.checkpoint().await.unwrap();
+        assert_eq!(house.verify_outside().await.findings, []);
+        house.clock.0.store(month(5).micros(), Ordering::Relaxed);
+        drop_before(&house, month(4)).await;
+        append(&house, &log, month(5)).await;
+        log.close().await;
+        let report = house.verify().await;
+        assert_eq!((report.records, report.findings), (1, vec![]));
+    });
+}
