@@ -1,6 +1,12 @@
 //! The management listener: health and metrics. It needs no token, so that it belongs on an inner address.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
@@ -20,6 +26,8 @@ pub struct Management {
     pub store: Arc<Store>,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// Set once the end has been asked for.
+    pub ending: Arc<AtomicBool>,
 }
 
 /// `/health/live`, `/health/ready` and `/metrics`.
@@ -31,7 +39,8 @@ pub fn router(management: Management) -> Router {
         .with_state(management)
 }
 
-/// Ready to answer requests: the database answers, and the audit log takes records. Issuers that are down do
+/// Ready to answer requests: the database answers, the audit log takes records, and nobody has asked for the end:
+/// while it drains, a balancer is to send its requests elsewhere. Issuers that are down do
 /// not count: tokens that are known still work, and starting the service anew would not help.
 async fn ready(State(management): State<Management>) -> impl IntoResponse {
     let mut not_ready: Vec<Value> = Vec::new();
@@ -45,6 +54,9 @@ async fn ready(State(management): State<Management>) -> impl IntoResponse {
     }
     if !management.store.audit_log().is_able() {
         not_ready.push(json!("audit-log"));
+    }
+    if management.ending.load(Ordering::Relaxed) {
+        not_ready.push(json!("ending"));
     }
     let status = if not_ready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if not_ready.is_empty() { "ready" } else { "not-ready" };

@@ -3,7 +3,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -41,6 +41,16 @@ fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
+/// What one client has at its disposal: an IPv4 address, or a /64 of IPv6 (RFC 6177).
+fn place(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            v6.to_ipv4_mapped().map_or_else(|| Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(), IpAddr::V4)
+        }
+    }
+}
+
 impl Limiter {
     /// With the configured limits.
     pub fn new(limits: Limits) -> Self {
@@ -66,7 +76,7 @@ impl Limiter {
     /// Counts a failed authentication; whether there were too many from this address.
     pub fn failed(&self, address: Option<IpAddr>) -> bool {
         self.clean_up();
-        address.is_some_and(|address| self.failures.check_key(&address).is_err())
+        address.is_some_and(|address| self.failures.check_key(&place(address)).is_err())
     }
 
     fn clean_up(&self) {
@@ -74,5 +84,22 @@ impl Limiter {
             self.callers.retain_recent();
             self.failures.retain_recent();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_count_by_what_one_client_has() {
+        let limiter = Limiter::new(Limits { caller_per_second: 1, caller_burst: 1, failures_per_minute: 2 });
+        let failed = |address: &str| limiter.failed(Some(address.parse().unwrap()));
+        assert!(!failed("2001:db8:0:1::1") && !failed("2001:db8:0:1::2"));
+        assert!(failed("2001:db8:0:1:ffff::3"), "the same /64");
+        assert!(!failed("2001:db8:0:2::1"), "another one");
+        assert!(!failed("192.0.2.1") && !failed("::ffff:192.0.2.1"));
+        assert!(failed("192.0.2.1"), "mapped addresses are the same client's");
+        assert!(!failed("192.0.2.2"));
     }
 }

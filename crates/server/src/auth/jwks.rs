@@ -166,6 +166,8 @@ pub(super) struct Issuer {
     keys: RwLock<Option<Arc<[Arc<Key>]>>>,
     /// When the last fetch ended. Held during a fetch, so that those who wait for it share it.
     last: tokio::sync::Mutex<Option<Instant>>,
+    /// Whether the last fetch failed.
+    failing: AtomicBool,
 }
 
 impl Issuer {
@@ -178,7 +180,8 @@ impl Issuer {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (keys, last) = (RwLock::new(None), tokio::sync::Mutex::new(None));
-        Self { name, audience, grants, role_claims, url, client, clock, keys, last }
+        let failing = AtomicBool::new(false);
+        Self { name, audience, grants, role_claims, url, client, clock, keys, last, failing }
     }
 
     fn keys(&self) -> Option<Arc<[Arc<Key>]>> {
@@ -238,11 +241,19 @@ impl Issuer {
         match fetched {
             Ok(keys) => {
                 self.replace(keys);
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!(issuer = &*self.name, "the issuer's keys can be fetched again");
+                }
                 true
             }
             Err(error) => {
                 let kept = self.has_keys();
-                tracing::warn!(issuer = &*self.name, %error, kept, "the issuer's keys cannot be fetched");
+                // An outage is told once: it is tried again every few seconds.
+                if self.failing.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(issuer = &*self.name, %error, kept, "the issuer's keys still cannot be fetched");
+                } else {
+                    tracing::warn!(issuer = &*self.name, %error, kept, "the issuer's keys cannot be fetched");
+                }
                 false
             }
         }

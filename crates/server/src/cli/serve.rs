@@ -1,6 +1,12 @@
 //! `serve`: putting the service together, running it, and ending it in order.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::Router;
 use crypto::SystemRandom;
@@ -42,6 +48,7 @@ pub struct Service {
     management_router: Router,
     limits: Limits,
     connections: Arc<Connections>,
+    ending: Arc<AtomicBool>,
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
     // Held to the end.
@@ -140,7 +147,9 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         idle: config.idle_timeout(),
         drain: config.drain(),
     };
-    let management_router = management::router(Management { store: Arc::clone(&store), metrics });
+    let ending = Arc::new(AtomicBool::new(false));
+    let management_router =
+        management::router(Management { store: Arc::clone(&store), metrics, ending: Arc::clone(&ending) });
     Ok(Service {
         address,
         management_address,
@@ -151,6 +160,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         management_router,
         limits,
         connections,
+        ending,
         store,
         authenticator,
         lock,
@@ -185,6 +195,7 @@ impl Service {
             management_router,
             limits,
             connections,
+            ending,
             store,
             authenticator,
             lock,
@@ -198,6 +209,10 @@ impl Service {
                 // The sender's end counts as well.
                 drop(ended.await);
             }));
+        let end = async {
+            end.await;
+            ending.store(true, Ordering::Relaxed);
+        };
         listen::serve(listener, router, limits, connections, end).await;
         tracing::info!("no more requests; closing the audit log");
         keys.abort();

@@ -121,6 +121,45 @@ struct Heads {
     ended: Vec<i64>,
 }
 
+impl Heads {
+    /// The heads of all lanes: our own as committed, those of other processes as the log has them.
+    async fn read(shared: &Shared, finished: &[Head]) -> Result<Self, DbError> {
+        let mut heads: BTreeMap<i64, (Head, bool)> = BTreeMap::new();
+        for slot in &shared.heads {
+            if let Some(head) = *slot.lock().unwrap_or_else(PoisonError::into_inner) {
+                heads.insert(head.lane, (head, false));
+            }
+        }
+        heads.extend(finished.iter().map(|head| (head.lane, (*head, true))));
+        let now = shared.clock.now();
+        let mut ended: Vec<i64> = finished.iter().map(|head| head.lane).collect();
+        for row in shared.db.read_audit(&OPEN_LANES, Vec::new()).await? {
+            let mut row = row.read();
+            let (lane, opened): (i64, Instant) = (row.get()?, row.get()?);
+            if heads.contains_key(&lane) {
+                continue;
+            }
+            let head = shared.db.read_audit(&HEAD, params![lane]).await?.into_iter().next();
+            let head = head.map(|head| {
+                let mut head = head.read();
+                Ok::<_, DbError>((Head { lane, number: head.get()?, mac: head.get()? }, head.get::<Instant>()?))
+            });
+            let head = head.transpose()?;
+            let silent = now.since(head.map_or(opened, |(_, at)| at.max(opened))) > SILENT;
+            if silent {
+                ended.push(lane);
+            }
+            if let Some((head, _)) = head {
+                heads.insert(lane, (head, silent));
+            }
+        }
+        let signed = heads.into_values().filter(|(head, _)| head.number > 0);
+        let signed =
+            signed.map(|(Head { lane, number, mac }, last)| SignedHead { lane, number, mac: hex::encode(mac), last });
+        Ok(Self { signed: signed.collect(), ended })
+    }
+}
+
 impl Checkpointer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, writer: None }
@@ -149,7 +188,7 @@ impl Checkpointer {
         for _ in 0..TRIES {
             let last = self.shared.db.read_audit(&LAST, Vec::new()).await?;
             let last = last.into_iter().next().map(Checkpoint::read).transpose()?;
-            let heads = self.heads(finished).await?;
+            let heads = Heads::read(&self.shared, finished).await?;
             let known = last.as_ref().and_then(|last| serde_json::from_str::<Body>(&last.body).ok());
             let nothing_new = heads.signed.is_empty() || known.is_some_and(|known| known.lanes == heads.signed);
             if nothing_new && retention.is_none() {
@@ -165,49 +204,12 @@ impl Checkpointer {
                 Err(DbError::Constraint(_) | DbError::Conflict) => continue,
                 Err(failed) => return Err(failed),
             }
-            self.tell(checkpoint).await;
+            tell(&self.shared, checkpoint).await;
             self.end(&heads.ended).await?;
             self.shared.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
             return Ok(Some(number));
         }
         Err(DbError::Conflict)
-    }
-
-    /// The heads of all lanes: our own as committed, those of other processes as the log has them.
-    async fn heads(&self, finished: &[Head]) -> Result<Heads, DbError> {
-        let mut heads: BTreeMap<i64, (Head, bool)> = BTreeMap::new();
-        for slot in &self.shared.heads {
-            if let Some(head) = *slot.lock().unwrap_or_else(PoisonError::into_inner) {
-                heads.insert(head.lane, (head, false));
-            }
-        }
-        heads.extend(finished.iter().map(|head| (head.lane, (*head, true))));
-        let now = self.shared.clock.now();
-        let mut ended: Vec<i64> = finished.iter().map(|head| head.lane).collect();
-        for row in self.shared.db.read_audit(&OPEN_LANES, Vec::new()).await? {
-            let mut row = row.read();
-            let (lane, opened): (i64, Instant) = (row.get()?, row.get()?);
-            if heads.contains_key(&lane) {
-                continue;
-            }
-            let head = self.shared.db.read_audit(&HEAD, params![lane]).await?.into_iter().next();
-            let head = head.map(|head| {
-                let mut head = head.read();
-                Ok::<_, DbError>((Head { lane, number: head.get()?, mac: head.get()? }, head.get::<Instant>()?))
-            });
-            let head = head.transpose()?;
-            let silent = now.since(head.map_or(opened, |(_, at)| at.max(opened))) > SILENT;
-            if silent {
-                ended.push(lane);
-            }
-            if let Some((head, _)) = head {
-                heads.insert(lane, (head, silent));
-            }
-        }
-        let signed = heads.into_values().filter(|(head, _)| head.number > 0);
-        let signed =
-            signed.map(|(Head { lane, number, mac }, last)| SignedHead { lane, number, mac: hex::encode(mac), last });
-        Ok(Heads { signed: signed.collect(), ended })
     }
 
     async fn writer(&mut self) -> Result<&mut AuditWriter, DbError> {
@@ -231,17 +233,17 @@ impl Checkpointer {
         }
         Ok(())
     }
+}
 
-    /// Takes the checkpoint out of the database: into the service's log, and into the file.
-    async fn tell(&self, checkpoint: Checkpoint) {
-        let (number, mac) = (checkpoint.number, checkpoint.mac.clone());
-        tracing::info!(target: "audit", checkpoint = number, mac, "the audit log was signed");
-        let Some(file) = self.shared.options.checkpoint_file.clone() else { return };
-        let shown = file.display().to_string();
-        let written = tokio::task::spawn_blocking(move || append_line(&file, &checkpoint)).await;
-        if let Ok(Err(failed)) = written {
-            tracing::error!(error = %failed, file = shown, "a checkpoint could not be written outside the database");
-        }
+/// Takes the checkpoint out of the database: into the service's log, and into the file.
+async fn tell(shared: &Shared, checkpoint: Checkpoint) {
+    let (number, mac) = (checkpoint.number, checkpoint.mac.clone());
+    tracing::info!(target: "audit", checkpoint = number, mac, "the audit log was signed");
+    let Some(file) = shared.options.checkpoint_file.clone() else { return };
+    let shown = file.display().to_string();
+    let written = tokio::task::spawn_blocking(move || append_line(&file, &checkpoint)).await;
+    if let Ok(Err(failed)) = written {
+        tracing::error!(error = %failed, file = shown, "a checkpoint could not be written outside the database");
     }
 }
 

@@ -222,7 +222,10 @@ impl Lane {
             rows.push(head.extend(record, None, key, buffer));
             waiters.push(done);
         }
-        let written = match timeout(COMMIT, chain.writer.insert_many(&APPEND, rows)).await {
+        self.shared.commits(self.index, true);
+        let written = timeout(COMMIT, chain.writer.insert_many(&APPEND, rows)).await;
+        self.shared.commits(self.index, false);
+        let written = match written {
             Ok(written) => written,
             Err(_) => Err(DbError::OutcomeUnknown),
         };

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,11 +14,10 @@ use crypto::{Keyring, Random};
 use domain::{
     ids::CustomerId,
     policy::Categories,
-    time::{Clock, Instant},
+    time::{Clock, Instant, SECOND},
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
-    task::JoinHandle,
     time::{MissedTickBehavior, interval, timeout},
 };
 
@@ -37,6 +36,10 @@ use crate::{
 
 /// Records that wait at most, for each lane; one more is refused as overload.
 const QUEUE: usize = 4096;
+/// A commit that takes longer, in microseconds, is taken for one that never ends.
+const HANGS: i64 = 2 * SECOND;
+/// How long the end waits for what is still being written.
+const CLOSE: Duration = Duration::from_secs(10);
 const FLOOD_CHECK: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -122,6 +125,8 @@ pub(super) struct Shared {
     pub(super) intake: Notify,
     /// The committed heads of the open chains; `None` while a lane has no chain.
     pub(super) heads: Vec<Mutex<Option<Head>>>,
+    /// Since when each lane is at a commit, in microseconds since 1970; 0 while it is not.
+    committing: Vec<AtomicI64>,
     /// Heads of chains that ended and are not in a checkpoint yet.
     pub(super) finished: Mutex<Vec<Head>>,
     floods: Floods,
@@ -139,6 +144,20 @@ impl Shared {
         self.heads.get(index).is_some_and(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).is_some())
     }
 
+    /// Notes that a lane is at a commit, or no more.
+    pub(super) fn commits(&self, index: usize, begins: bool) {
+        if let Some(since) = self.committing.get(index) {
+            since.store(if begins { self.clock.now().micros() } else { 0 }, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a lane is open and its storage does not hang.
+    fn is_able(&self, index: usize) -> bool {
+        let since = self.committing.get(index).map_or(0, |since| since.load(Ordering::Relaxed));
+        let hangs = since != 0 && self.clock.now().micros().saturating_sub(since) > HANGS;
+        self.is_open(index) && !hangs
+    }
+
     /// Counts records that nobody waited for and that could not be written.
     pub(super) fn lost(&self, records: u64) {
         self.stats.lost.fetch_add(records, Ordering::Relaxed);
@@ -152,8 +171,8 @@ pub struct AuditLog {
     queues: Vec<mpsc::Sender<Waiting>>,
     turn: AtomicUsize,
     end: watch::Sender<bool>,
-    lanes: Mutex<Vec<JoinHandle<()>>>,
-    upkeep: Mutex<Option<JoinHandle<()>>>,
+    /// The ends of the lanes and of the upkeep.
+    work: Mutex<Vec<oneshot::Receiver<()>>>,
 }
 
 impl std::fmt::Debug for AuditLog {
@@ -184,29 +203,24 @@ impl AuditLog {
             stats: Counters::default(),
             intake: Notify::new(),
             heads: (0..lanes).map(|_| Mutex::new(None)).collect(),
+            committing: (0..lanes).map(|_| AtomicI64::new(0)).collect(),
             finished: Mutex::default(),
             floods: Floods::default(),
         });
         let (end, ended) = watch::channel(false);
-        let (mut queues, mut tasks) = (Vec::new(), Vec::new());
+        let (mut queues, mut work) = (Vec::new(), Vec::new());
         for index in 0..lanes {
             let first = Chain::open(&shared).await?;
             // Here, not in its task: it may be chosen before the task first runs.
             shared.publish(index, Some(first.head));
             let (queue, waiting) = mpsc::channel(QUEUE);
             let lane = Lane { shared: Arc::clone(&shared), index, queue: waiting, end: ended.clone() };
-            tasks.push(tokio::spawn(lane.run(first)));
+            work.push(shared.db.spawn_writer("audit-lane", lane.run(first))?);
             queues.push(queue);
         }
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&shared), queues.clone(), ended));
-        Ok(Self {
-            shared,
-            queues,
-            turn: AtomicUsize::new(0),
-            end,
-            lanes: Mutex::new(tasks),
-            upkeep: Mutex::new(Some(upkeep)),
-        })
+        let upkeep = upkeep(Arc::clone(&shared), queues.clone(), ended);
+        work.push(shared.db.spawn_writer("audit-upkeep", upkeep)?);
+        Ok(Self { shared, queues, turn: AtomicUsize::new(0), end, work: Mutex::new(work) })
     }
 
     /// The queue whose turn it is, of a lane that is open when there is one.
@@ -249,9 +263,9 @@ impl AuditLog {
         }
     }
 
-    /// Whether a lane is open, so that records can be appended; for readiness.
+    /// Whether records can be appended now; for readiness.
     pub fn is_able(&self) -> bool {
-        (0..self.queues.len()).any(|index| self.shared.is_open(index))
+        (0..self.queues.len()).any(|index| self.shared.is_able(index))
     }
 
     /// Says that a change has left a record in the intake.
@@ -285,11 +299,12 @@ impl AuditLog {
             }
         }
         self.end.send_replace(true);
-        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        let upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).take();
-        for task in lanes.into_iter().chain(upkeep) {
-            if let Err(failed) = task.await {
-                tracing::error!(error = %failed, "a task of the audit log failed");
+        let work = std::mem::take(&mut *self.work.lock().unwrap_or_else(PoisonError::into_inner));
+        for ended in work {
+            match timeout(CLOSE, ended).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => tracing::error!("a lane or the upkeep of the audit log failed"),
+                Err(_) => tracing::error!("the storage of the audit log hangs; ending without it"),
             }
         }
         if let Err(failed) = self.checkpoint().await {

@@ -12,6 +12,8 @@ mod row;
 pub(crate) mod sqlite;
 mod statement;
 
+use tokio::sync::oneshot;
+
 pub(crate) use param::{IntoParam, Param, params};
 pub(crate) use row::{Cell, Reader, Row};
 pub(crate) use statement::{Sql, statements};
@@ -99,10 +101,34 @@ impl Db {
         }
     }
 
+    /// Runs what uses an [`AuditWriter`] to its end: as a task, or on a thread of its own where it blocks. What is
+    /// returned resolves at the end; to an error when it panicked.
+    pub(crate) fn spawn_writer(
+        &self,
+        name: &str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<oneshot::Receiver<()>, DbError> {
+        let (done, ended) = oneshot::channel();
+        let work = async move {
+            work.await;
+            // Who does not wait for the end need not be told.
+            let _unwaited = done.send(());
+        };
+        match self {
+            Self::Sqlite(_) => {
+                let runtime = tokio::runtime::Handle::current();
+                let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work));
+                thread.map_err(|e| DbError::Unavailable(e.to_string()))?;
+            }
+            Self::Postgres(_) => drop(tokio::spawn(work)),
+        }
+        Ok(ended)
+    }
+
     /// Opens a connection for one lane of the audit log.
     pub(crate) async fn audit_writer(&self) -> Result<AuditWriter, DbError> {
         Ok(match self {
-            Self::Sqlite(db) => AuditWriter::Sqlite(db.audit_writer()?),
+            Self::Sqlite(db) => AuditWriter::Sqlite(Box::new(db.audit_writer()?)),
             Self::Postgres(db) => AuditWriter::Postgres(Box::new(db.dedicated().await?)),
         })
     }
@@ -162,10 +188,11 @@ impl Tx {
     }
 }
 
-/// A connection that appends to the audit log, many rows with one commit.
+/// A connection that appends to the audit log, many rows with one commit. On SQLite it works on the thread that
+/// asks, and a commit waits for the disk there: [`Db::spawn_writer`] gives its user a thread.
 #[derive(Debug)]
 pub(crate) enum AuditWriter {
-    Sqlite(sqlite::Worker),
+    Sqlite(Box<rusqlite::Connection>),
     Postgres(Box<postgres::Dedicated>),
 }
 
@@ -180,7 +207,7 @@ impl AuditWriter {
             sql.check(row)?;
         }
         match self {
-            Self::Sqlite(worker) => sqlite::insert_many(worker, sql, rows).await,
+            Self::Sqlite(connection) => sqlite::insert_many(connection, sql, &rows),
             Self::Postgres(connection) => connection.insert_many(sql, rows).await,
         }
     }
@@ -189,7 +216,7 @@ impl AuditWriter {
     pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         sql.check(&params)?;
         match self {
-            Self::Sqlite(worker) => worker.run(move |c| sqlite::rows(c, sql, &params)).await?,
+            Self::Sqlite(connection) => sqlite::rows(connection, sql, &params),
             Self::Postgres(connection) => connection.rows(sql, params).await,
         }
     }
@@ -199,7 +226,7 @@ impl AuditWriter {
     pub(crate) async fn execute(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<u64, DbError> {
         sql.check(&params)?;
         match self {
-            Self::Sqlite(worker) => worker.run(move |c| sqlite::execute(c, sql, &params)).await?,
+            Self::Sqlite(connection) => sqlite::execute(connection, sql, &params),
             Self::Postgres(connection) => connection.execute(sql, params).await,
         }
     }
@@ -216,12 +243,7 @@ impl AuditWriter {
             sql.check(row)?;
         }
         match self {
-            Self::Sqlite(worker) => {
-                let insert = move |c: &mut rusqlite::Connection| {
-                    rows.iter().try_for_each(|row| sqlite::execute(c, sql, row).map(drop))
-                };
-                worker.run(insert).await?
-            }
+            Self::Sqlite(connection) => rows.iter().try_for_each(|row| sqlite::execute(connection, sql, row).map(drop)),
             Self::Postgres(connection) => connection.insert_many(sql, rows).await,
         }
     }
@@ -241,7 +263,7 @@ impl AuditWriter {
 
     async fn command(&mut self, sqlite: &'static str, postgres: &'static str) -> Result<(), DbError> {
         match self {
-            Self::Sqlite(worker) => worker.run(move |c| c.execute_batch(sqlite).map_err(sqlite::error)).await?,
+            Self::Sqlite(connection) => connection.execute_batch(sqlite).map_err(sqlite::error),
             Self::Postgres(connection) => connection.batch(postgres).await,
         }
     }
