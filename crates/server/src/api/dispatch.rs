@@ -82,8 +82,8 @@ pub(super) async fn dispatch(app: Arc<App>, route: Arc<Route>, request: Request)
     let origin = Arc::new(origin::of(&app, &parts));
     let span = tracing::error_span!("request", action = route.rule.action, id = %origin.request_id,
         trace = origin::trace_id(&parts.headers).unwrap_or_default());
-    let answer = serve(&app, &route, parts, body, &origin).instrument(span).await;
-    let response = answer.unwrap_or_else(|problem| {
+    let served = AssertUnwindSafe(serve(&app, &route, parts, body, &origin)).catch_unwind().instrument(span).await;
+    let response = served.unwrap_or_else(|_| Err(panicked())).unwrap_or_else(|problem| {
         if problem.status() >= 500 {
             let (action, request, code) = (route.rule.action, &origin.request_id, problem.code());
             tracing::warn!(action, request, code, "a request was not answered");
@@ -164,17 +164,18 @@ async fn run(authorized: Authorized) -> Result<Response, Problem> {
         answer
     };
     let timeout = |_| Problem::new(problem::TIMEOUT).header(header::RETRY_AFTER, "1");
-    let caught = if changes {
+    if changes {
         let task = tokio::spawn(work.in_current_span());
-        tokio::time::timeout(limit, task).await.map_err(timeout)?.map_err(drop)
+        tokio::time::timeout(limit, task).await.map_err(timeout)?.unwrap_or_else(|_| Err(panicked()))
     } else {
-        let caught = AssertUnwindSafe(work).catch_unwind();
-        tokio::time::timeout(limit, caught).await.map_err(timeout)?.map_err(drop)
-    };
-    caught.unwrap_or_else(|()| {
-        tracing::error!("a handler panicked");
-        Err(Problem::new(problem::INTERNAL))
-    })
+        tokio::time::timeout(limit, work).await.map_err(timeout)?
+    }
+}
+
+/// A defect of ours: the panic itself is in the process's log, the caller learns only that it happened.
+fn panicked() -> Problem {
+    tracing::error!("a request panicked");
+    Problem::new(problem::INTERNAL)
 }
 
 /// Finds out who asks (RFC 6750), and how much they have asked lately.

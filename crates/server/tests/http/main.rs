@@ -23,6 +23,7 @@ on_both_engines! {
     request_ids_are_kept_when_they_are_plain,
     who_are_you,
     roles_and_people_without_a_customer,
+    a_panic_is_a_500_and_harms_nobody_else,
 }
 
 fn seen(answer: &Answer) -> (u16, String) {
@@ -326,4 +327,19 @@ async fn roles_and_people_without_a_customer(service: Service) {
         assert_eq!(seen(&answer), refusal(404, "not-enrolled"), "{path}");
         assert!(answer.header("link").starts_with("</api/enrollment>; rel="), "{path}");
     }
+}
+
+async fn a_panic_is_a_500_and_harms_nobody_else(service: Service) {
+    let before = service.get("alice", "/api/accounts/1001").await;
+    let panics = |yes| service.app_clock.panics.store(yes, std::sync::atomic::Ordering::SeqCst);
+    panics(true);
+    let read = service.get("alice", "/api/accounts/1001").await;
+    let changed = service.patch("alice", "/api/accounts/1001", r#"{"nickname": "Never"}"#).await;
+    panics(false);
+    for answer in [read, changed] {
+        assert_eq!(seen(&answer), refusal(500, "internal"));
+        assert_ne!(answer.header("x-request-id"), "");
+        assert!(!answer.body.contains("clock"), "{}", answer.body);
+    }
+    assert_eq!(service.get("alice", "/api/accounts/1001").await.body, before.body);
 }

@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -45,12 +45,27 @@ impl Clock for TestClock {
     }
 }
 
+/// The clock of the use cases: the same, until a test lets it panic.
+#[derive(Debug)]
+pub struct AppClock {
+    clock: Arc<TestClock>,
+    pub panics: AtomicBool,
+}
+
+impl Clock for AppClock {
+    fn now(&self) -> Instant {
+        assert!(!self.panics.load(Ordering::SeqCst), "a test lets this clock panic");
+        self.clock.now()
+    }
+}
+
 /// A running service. Dropping it stops it and removes its database.
 pub struct Service {
     pub base: String,
     pub store: Arc<Store>,
     pub app: Arc<App>,
     pub clock: Arc<TestClock>,
+    pub app_clock: Arc<AppClock>,
     pub db: TestDb,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
@@ -109,10 +124,11 @@ impl Service {
         let random = Arc::new(SystemRandom);
         let provider = Arc::new(oidc::Provider::new(issuer, clock.clone(), random.clone()).unwrap());
         let authenticator = Arc::new(Authenticator::new(vec![provider.issuer_config()], clock.clone()).unwrap());
+        let app_clock = Arc::new(AppClock { clock: clock.clone(), panics: AtomicBool::new(false) });
         let app = App::new(Parts {
             store: Arc::clone(&store),
             authenticator,
-            clock: clock.clone(),
+            clock: app_clock.clone(),
             random,
             business_time: Some(anchor),
             zone,
@@ -132,7 +148,7 @@ impl Service {
         };
         tokio::spawn(listen::serve(listener, router, listening, Arc::default(), stopped));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { base, store, app, clock, db, client, stop: Some(stop) }
+        Self { base, store, app, clock, app_clock, db, client, stop: Some(stop) }
     }
 
     /// An access token of a demonstration user or service.
