@@ -44,6 +44,11 @@ fn expect(dir: &Path, arguments: &[&str], code: i32, words: &str) -> Done {
     done
 }
 
+fn shell(line: &str) -> String {
+    let done = Command::new("sh").args(["-c", line]).output().unwrap();
+    String::from_utf8(done.stdout).unwrap()
+}
+
 struct Server {
     child: Child,
     lines: Vec<String>,
@@ -86,14 +91,20 @@ impl Server {
     }
 
     fn pasted(&self) -> String {
-        let line = self.lines.last().unwrap();
-        let done = Command::new("sh").args(["-c", line]).output().unwrap();
-        String::from_utf8(done.stdout).unwrap()
+        shell(self.lines.last().unwrap())
     }
 
-    fn terminate(mut self) -> i32 {
+    fn ask_to_end(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    fn terminate(self) -> i32 {
+        self.ask_to_end();
+        self.ended()
+    }
+
+    fn ended(mut self) -> i32 {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -177,6 +188,35 @@ fn commands_make_no_database() {
     expect(dir, &["audit", "verify", "--keyring-file", "ring"], 1, "holds no database");
     expect(dir, &["backup", "--to", "copy"], 1, "does not exist");
     assert!(!dir.join("data").exists());
+}
+
+#[test]
+fn while_it_drains_it_is_not_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["--data-dir", "demo"]);
+    let host = server.word("/api").trim_start_matches("http://").trim_end_matches("/api");
+    let token = shell(server.lines.last().unwrap().split_once("$(").unwrap().1.rsplit_once(")\"").unwrap().0);
+    // A change at work: its body is not there yet.
+    let mut stream = TcpStream::connect(host).unwrap();
+    let (token, body) = (token.trim(), r#"{"nickname": "Home"}"#);
+    let head = format!(
+        "PATCH /api/accounts/1001 HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/merge-patch+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    assert!(server.get("/health/ready").starts_with("HTTP/1.1 200"));
+    server.ask_to_end();
+    let began = Instant::now();
+    while !server.get("/health/ready").contains("\"ending\"") {
+        assert!(began.elapsed() < Duration::from_secs(5), "it stays ready");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "what was at work is finished: {answer}");
+    assert_eq!(server.ended(), 0);
 }
 
 #[test]
