@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests, their helpers too")]
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+mod clock;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::encoding::AsDer as _;
@@ -10,29 +12,12 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed2551
 use axum::{Json, Router, extract::State, response::IntoResponse as _, routing::get};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+use clock::TestClock;
 use domain::policy::{Role, Roles};
 use domain::time::{Clock, Instant, SECOND};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 use server::auth::{Authenticator, IssuerConfig, TokenError};
-
-/// A clock that tests move.
-struct TestClock(AtomicI64);
-
-impl TestClock {
-    fn forward(&self, seconds: i64) {
-        self.0.fetch_add(seconds * SECOND, Ordering::SeqCst);
-    }
-    fn seconds(&self) -> i64 {
-        self.0.load(Ordering::SeqCst) / SECOND
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.0.load(Ordering::SeqCst))
-    }
-}
 
 struct SigningKey {
     kid: &'static str,
@@ -93,7 +78,7 @@ impl World {
     async fn start(keys: &[&SigningKey]) -> Arc<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}/realms/ossrep", listener.local_addr().unwrap());
-        let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000 * SECOND)));
+        let clock = Arc::new(TestClock::at(Instant::from_micros(1_800_000_000 * SECOND)));
         let (published, fetches) = (Mutex::new(None), AtomicUsize::new(0));
         let world = Arc::new(Self { clock, issuer, published, fetches });
         world.publish(keys);

@@ -3,34 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
-use std::sync::atomic::{AtomicI64, Ordering};
+mod clock;
+
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+use clock::TestClock;
 use domain::policy::{Role, Roles};
-use domain::time::{Clock, Instant, SECOND, SystemClock};
+use domain::time::{Clock, SystemClock};
 use serde_json::{Value, json};
 use server::auth::{Authenticator, TokenError};
 use server::demo::oidc;
-
-/// A clock that tests move.
-struct TestClock(AtomicI64);
-
-impl TestClock {
-    fn forward(&self, seconds: i64) {
-        self.0.fetch_add(seconds * SECOND, Ordering::SeqCst);
-    }
-    fn seconds(&self) -> i64 {
-        self.0.load(Ordering::SeqCst) / SECOND
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// The demonstration provider on a real listener, an authenticator that trusts it, and a browser.
 struct Demo {
@@ -50,7 +34,7 @@ impl Demo {
     async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}{}", listener.local_addr().unwrap(), oidc::PATH);
-        let clock = Arc::new(TestClock(AtomicI64::new(SystemClock.now().micros())));
+        let clock = Arc::new(TestClock::at(SystemClock.now()));
         let failures = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&failures);
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
