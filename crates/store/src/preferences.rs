@@ -6,7 +6,7 @@ use domain::{
     input::Named,
     personal::Personal,
     policy::Categories,
-    preferences::{AutoPay, Communication, MailingAddress, Notifications, PaymentMethod, Preferences},
+    preferences::{AutoPay, Communication, EmailStatus, MailingAddress, Notifications, PaymentMethod, Preferences},
     values::{City, Label, State, StreetLines, Zip},
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ statements! {
             payment_method_id = $9, language = $10, email_status = $11, sms_consent = $12, sms_consent_at = $13,
             marketing_consent = $14, marketing_consent_at = $15, sealed = $16
         WHERE customer_id = $1"};
+    UNVERIFIED = {"UPDATE preference SET version = version + 1, updated_at = $2, email_status = $3
+        WHERE customer_id = $1 AND email_status <> $3"};
     PAYMENT_METHODS = {"SELECT k.wrapped, m.row_id, m.payment_method_id, m.expires, m.sealed
         FROM payment_method m JOIN customer_key k ON k.customer_id = m.customer_id
         WHERE m.customer_id = $1 ORDER BY m.payment_method_id"};
@@ -162,6 +164,16 @@ pub async fn update(tx: &mut Transaction<'_>, preferences: &Preferences) -> Resu
     let mut row = params![tx.now()];
     row.extend(columns(preferences, sealed));
     Ok(tx.change_one(&UPDATE, row).await?)
+}
+
+/// Notes that the customer's e-mail address is another one: what was known of the old one says nothing of it.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer.
+pub async fn email_changed(tx: &mut Transaction<'_>) -> Result<(), StoreError> {
+    let now = tx.now();
+    tx.change(&UNVERIFIED, params![now, EmailStatus::Unverified.name()]).await?;
+    Ok(())
 }
 
 /// The payment methods that Billing reported.

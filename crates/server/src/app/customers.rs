@@ -5,7 +5,7 @@ use domain::{
     events::{Event, EventType, Events, Subject},
     time::LocalDate,
 };
-use store::{Scope, customers};
+use store::{Scope, customers, preferences};
 
 use super::{App, Failure, NOTHING_CHANGED, changed, commit, unchanged, usage};
 
@@ -33,6 +33,9 @@ pub async fn update(
         return commit(tx, unchanged(None), NOTHING_CHANGED, found).await;
     }
     customers::update(&mut tx, &edit).await?;
+    if changes.contains(&"email") {
+        preferences::email_changed(&mut tx).await?;
+    }
     let answer = customers::find(&mut tx).await?.ok_or(Failure::NotFound)?;
     let version = tx.peek(&answer).version;
     let event = Event { kind: EventType::CustomerUpdated, subject: Subject::Customer, version, changed: changes };

@@ -99,8 +99,12 @@ async fn telephone_numbers_and_mail_addresses(service: Service) {
         let answer = alice.patch("/api/customer", &json!({"phone": wrong}).to_string()).await;
         assert_eq!(answer.errors(), ["/phone:invalid-phone"], "{wrong}");
     }
+    let status = async || alice.get("/api/preferences/communication").await.json()["emailStatus"].clone();
+    alice.patch("/api/customer", r#"{"phone":"555-987-6543"}"#).await;
+    assert_eq!(status().await, "ok", "another change says nothing of the address");
     for mail in ["o'brien+bills@mail.example.co.uk", "用户@例子.广告"] {
         assert_eq!(alice.patch("/api/customer", &json!({"email": mail}).to_string()).await.json()["email"], mail);
+        assert_eq!(status().await, "unverified", "{mail}");
     }
     for (wrong, code) in [
         ("john", "invalid-email"),
