@@ -100,7 +100,7 @@ pub struct Keyring {
     token: TagKey,
     // From wrapped bytes, not from customers: a customer whose wrapped key is gone from the database
     // cannot be found here either, on any replica.
-    opened: quick_cache::sync::Cache<Vec<u8>, Arc<DataKey>>,
+    opened: quick_cache::sync::Cache<Vec<u8>, (CustomerId, Arc<DataKey>)>,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -214,14 +214,17 @@ impl Keyring {
     /// # Errors
     /// [`KeyError`] when its master key is not in the ring, or the bytes are not that customer's key.
     pub fn data_key(&self, customer: CustomerId, wrapped: &[u8]) -> Result<Arc<DataKey>, KeyError> {
-        if let Some(key) = self.opened.get(wrapped) {
+        // A key that was copied into another customer's row is not theirs, cached or not.
+        if let Some((owner, key)) = self.opened.get(wrapped)
+            && owner == customer
+        {
             return Ok(key);
         }
         let master = DataKey::id_in(wrapped)?;
         let master = self.masters.0.get(&master).ok_or(KeyError::NoMaster(master))?;
         let key = master.open(&wrapping(customer), wrapped)?;
         let key = Arc::new(DataKey::new(DATA_KEY_ID, key.as_slice())?);
-        self.opened.insert(wrapped.to_vec(), Arc::clone(&key));
+        self.opened.insert(wrapped.to_vec(), (customer, Arc::clone(&key)));
         Ok(key)
     }
 
@@ -288,6 +291,7 @@ mod tests {
         let place = Context { customer: 1, table: "customer", row: 1 };
         let record = keyring.data_key(alice, &wrapped).unwrap().seal(&place, b"x").unwrap();
         assert!(keyring.data_key(alice, &wrapped).unwrap().open(&place, &record).is_ok());
+        assert!(keyring.data_key(bob, &wrapped).is_err(), "now that it is cached");
         let other: Keyring = ring().parse().unwrap();
         assert!(other.data_key(alice, &wrapped).is_err());
         assert_ne!(keyring.fingerprint(), other.fingerprint());

@@ -236,7 +236,10 @@ CREATE TABLE audit_intake (
     request_id TEXT NOT NULL,
     detail TEXT,
     -- Who acted from where, sealed under the customer's data key or the actor key.
-    who BYTEA
+    who BYTEA,
+    -- Over every column, under the audit key: nobody else's record gets into a chain.
+    key_id BIGINT NOT NULL,
+    mac BYTEA NOT NULL
 );
 
 -- One chain a lane: numbers without gaps, each MAC over every column and the MAC before.

@@ -235,5 +235,8 @@ CREATE TABLE audit_intake (
     request_id TEXT NOT NULL,
     detail TEXT,
     -- Who acted from where, sealed under the customer's data key or the actor key.
-    who BLOB
+    who BLOB,
+    -- Over every column, under the audit key: nobody else's record gets into a chain.
+    key_id INTEGER NOT NULL,
+    mac BLOB NOT NULL
 ) STRICT;

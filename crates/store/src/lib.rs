@@ -217,20 +217,6 @@ impl Store {
         })
     }
 
-    /// Whether a change whose commit was interrupted happened: its record went with it. The server may still be
-    /// at it, so that absence counts only after several looks.
-    pub(crate) async fn committed_after_all(&self, record_id: [u8; 16]) -> Result<bool, StoreError> {
-        const LOOKS: u32 = 5;
-        for look in 0..LOOKS {
-            match audit::intake::find(&self.db, record_id).await {
-                Ok(true) => return Ok(true),
-                Ok(false) => tokio::time::sleep(std::time::Duration::from_millis(100 << look)).await,
-                Err(_) => return Err(StoreError::OutcomeUnknown),
-            }
-        }
-        Ok(false)
-    }
-
     pub(crate) fn random_id(&self) -> Result<[u8; 16], StoreError> {
         // As a UUID of version 7 (RFC 9562): time first, so that indexes grow at their end.
         let mut id = [0; 16];

@@ -11,7 +11,7 @@ use domain::{
 
 use crate::{
     DbError, Location, Store, StoreError,
-    audit::{self, ActorKind, Dropped, Filter, Outcome, Record, Report, Shown, VerifyError, who},
+    audit::{self, ActorKind, Dropped, Filter, Outcome, Plan, Record, Report, Shown, VerifyError, who},
     db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
     links::subject_hash,
 };
@@ -43,15 +43,27 @@ impl Store {
         Ok(shown)
     }
 
-    /// Drops the audit records before an instant, the start of a month (UTC), and the checkpoints of that time.
-    /// The drop is recorded first, and stated in a signed checkpoint, so that verification knows of it. On
-    /// PostgreSQL the role must own the tables.
+    /// Verifies the audit log, and plans to drop its records before an instant, the start of a month (UTC), and the
+    /// checkpoints of that time: no more than what it found right.
+    ///
+    /// # Errors
+    /// As [`verify_audit`].
+    pub async fn plan_drop(
+        &self,
+        before: Instant,
+        lines: Option<Box<dyn BufRead + Send>>,
+    ) -> Result<(Report, Plan), VerifyError> {
+        audit::examine(&self.db, &self.keyring, lines, before).await
+    }
+
+    /// Does what was planned. It is recorded first, and stated in a signed checkpoint, so that verification knows
+    /// of it. On PostgreSQL the role must own the tables.
     ///
     /// # Errors
     /// [`StoreError`]; a drop that was cut short is finished by the next one.
-    pub async fn drop_audit(&self, before: Instant, operator: Operator<'_>) -> Result<Dropped, StoreError> {
+    pub async fn drop_audit(&self, plan: &Plan, operator: Operator<'_>) -> Result<Dropped, StoreError> {
         self.operated("audit.drop", None, Categories::NONE, operator).await?;
-        Ok(self.audit.drop_before(before).await?)
+        Ok(self.audit.drop_records(plan).await?)
     }
 
     /// Links a person of the demonstration to a customer once more: the demonstration's issuer is its address,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::time::{HOUR, Instant, LocalDate};
 
-use crate::db::{Db, DbError, postgres::Connection, statements};
+use crate::db::{Db, DbError, Param, params, postgres::Connection, statements};
 
 /// Tables by month, and the column that says the month.
 const TABLES: [&str; 2] = ["audit_log", "reading"];
@@ -24,6 +24,13 @@ statements! {
         sqlite "SELECT name FROM sqlite_schema WHERE type = 'none'",
         postgres "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
             WHERE i.inhparent IN (to_regclass('audit_log'), to_regclass('reading'))"
+    };
+    [audit] STAYS = {
+        sqlite "SELECT lane FROM audit_log WHERE lane IN (SELECT value FROM json_each($1))
+            AND number IN (SELECT value FROM json_each($2)) AND at >= $3 AND at < $4 LIMIT 1",
+        postgres "SELECT r.lane FROM audit_log r
+            LEFT JOIN unnest($1::int8[], $2::int8[]) AS dropped (lane, number) ON dropped.lane = r.lane
+            WHERE r.at >= $3 AND r.at < $4 AND (dropped.lane IS NULL OR r.number > dropped.number) LIMIT 1"
     };
 }
 
@@ -84,38 +91,64 @@ pub(crate) async fn ensure_partitions(connection: &Connection, now: Instant) -> 
     Ok(result)
 }
 
-/// Drops the partitions of `audit_log` that end at an instant or before; their names. On SQLite there are none.
+/// Drops the partitions of `audit_log` that end at an instant or before and hold nothing but dropped records:
+/// those of `ends`, which are lanes and the last number dropped from each. Their names; on SQLite there are none.
 ///
 /// # Errors
 /// [`DbError`] when one is in use too long, or the role does not own it.
-pub(crate) async fn drop_before(db: &Db, before: Instant) -> Result<Vec<String>, DbError> {
+pub(crate) async fn drop_before(db: &Db, before: Instant, ends: &[(i64, i64)]) -> Result<Vec<String>, DbError> {
     let Db::Postgres(server) = db else { return Ok(Vec::new()) };
     let connection = server.connector().connect().await?;
-    let mut dropped = Vec::new();
+    let mut old = Vec::new();
     for row in connection.rows(&PARTITIONS, &[]).await? {
         let name: String = row.read().get()?;
-        let month = name
-            .strip_prefix("audit_log_")
-            .and_then(|month| LocalDate::parse(&format!("{}-01", month.replace('_', "-"))));
-        let Some(end) = month.map(|month| month.month_start(1).days() * DAY) else { continue };
-        if end > before.micros() {
-            continue;
+        let month = name.strip_prefix("audit_log_").map(|month| format!("{}-01", month.replace('_', "-")));
+        let month = month.and_then(|month| LocalDate::parse(&month));
+        if let Some(month) = month.filter(|month| start(month.month_start(1)) <= before) {
+            old.push((name, month));
         }
-        // It takes the lock that every append needs: rather try again than hold them up.
-        let drop_it = format!("BEGIN; SET LOCAL lock_timeout = '1s'; DROP TABLE {name}; COMMIT");
-        let mut tries = DROP_TRIES;
-        while let Err(refused) = connection.batch(&drop_it).await {
-            connection.batch("ROLLBACK").await?;
-            tries -= 1;
-            if tries == 0 {
-                return Err(refused);
-            }
-            tokio::time::sleep(DROP_PAUSE).await;
-        }
-        dropped.push(name);
     }
-    dropped.sort();
+    old.sort();
+    let mut dropped = Vec::new();
+    for (name, month) in old {
+        let mut tries = DROP_TRIES;
+        let done = loop {
+            match drop_one(&connection, &name, month, ends).await {
+                Err(_) if tries > 1 => {
+                    connection.batch("ROLLBACK").await?;
+                    tries -= 1;
+                    tokio::time::sleep(DROP_PAUSE).await;
+                }
+                done => break done?,
+            }
+        };
+        if done {
+            dropped.push(name);
+        }
+    }
     Ok(dropped)
+}
+
+/// Drops one partition, unless it holds a record that stays.
+async fn drop_one(connection: &Connection, name: &str, month: LocalDate, ends: &[(i64, i64)]) -> Result<bool, DbError> {
+    // The first lock keeps late records out of this month alone. DROP takes the one that every append needs:
+    // rather try again than hold them up.
+    let lock = format!(
+        "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = 0; LOCK TABLE {name} IN SHARE MODE"
+    );
+    connection.batch(&lock).await?;
+    let (lanes, numbers): (Vec<i64>, Vec<i64>) = ends.iter().copied().unzip();
+    let (from, to) = (start(month), start(month.month_start(1)));
+    let stated: Vec<Param> = params![lanes, numbers, from, to];
+    let stays = !connection.rows(&STAYS, &stated).await?.is_empty();
+    let end = if stays { "ROLLBACK".to_owned() } else { format!("DROP TABLE {name}; COMMIT") };
+    connection.batch(&end).await?;
+    Ok(!stays)
+}
+
+/// The first instant of a month, UTC.
+fn start(month: LocalDate) -> Instant {
+    Instant::from_micros(month.days().saturating_mul(DAY))
 }
 
 /// The daily call. A failure is only noted: the partitions reach three months ahead.

@@ -222,7 +222,7 @@ async fn finish(store: &Store, mut tx: Tx, detail: String) -> Result<(), StoreEr
         detail: Some(detail),
         who: None,
     };
-    audit::intake::insert(&mut tx, id, &record).await?;
+    audit::intake::insert(&mut tx, store.keyring.audit(), id, &record).await?;
     tx.commit().await?;
     store.audit.notify_intake();
     Ok(())

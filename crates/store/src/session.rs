@@ -214,12 +214,12 @@ impl<'a> Transaction<'a> {
         let scope = self.scope;
         let record_id = store.random_id()?;
         let record = store.record_of(scope, entry)?;
-        audit::intake::insert(self.tx()?, record_id, &record).await?;
+        audit::intake::insert(self.tx()?, store.keyring.audit(), record_id, &record).await?;
         let tx = self.session.tx.take().ok_or_else(|| DbError::Engine("the transaction has ended".into()))?;
         match tx.commit().await {
             Ok(()) => {}
             Err(DbError::OutcomeUnknown) => {
-                if !store.committed_after_all(record_id).await? {
+                if !committed_after_all(store, scope.customer(), record_id).await? {
                     return Err(DbError::Unavailable("the connection was lost before the commit".into()).into());
                 }
             }
@@ -228,4 +228,22 @@ impl<'a> Transaction<'a> {
         store.audit.notify_intake();
         Ok(Receipt::new(scope.customer(), scope.caller().rule.categories))
     }
+}
+
+/// Whether a change whose commit was interrupted happened: its record went with it. The server may still be at
+/// it, holding the lock of the customer's row: only behind that lock absence means that it did not.
+async fn committed_after_all(store: &Store, customer: CustomerId, record_id: [u8; 16]) -> Result<bool, StoreError> {
+    const LOOKS: u32 = 5;
+    for look in 0..LOOKS {
+        let looked = async {
+            let mut tx = store.db.begin().await?;
+            tx.rows(&LOCK_CUSTOMER, params![customer.get()]).await?;
+            audit::intake::find(&store.db, record_id).await
+        };
+        match looked.await {
+            Ok(found) => return Ok(found),
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100 << look)).await,
+        }
+    }
+    Err(StoreError::OutcomeUnknown)
 }

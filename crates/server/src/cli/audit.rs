@@ -16,7 +16,7 @@ use domain::{
 use serde_json::json;
 use store::{
     Operator,
-    audit::{Dropped, Filter, Shown, ShownWho},
+    audit::{Dropped, Filter, Report, Shown, ShownWho},
 };
 
 use super::{Failure, database, instant, keys, print};
@@ -38,10 +38,10 @@ pub(super) enum Audit {
         /// Why; it stands in the audit log
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
-        /// As for `verify`, which runs first
+        /// As for `verify`: the log is verified first
         #[arg(long, value_name = "FILE")]
         checkpoints: Option<PathBuf>,
-        /// Drop although the verification finds something: what it found may be gone then
+        /// Drop although the verification finds something; of a lane no more than what stands before it
         #[arg(long)]
         despite_findings: bool,
     },
@@ -92,16 +92,12 @@ pub(super) async fn run(command: Audit, config: &Config, user: &str) -> Result<(
     match command {
         Audit::Verify { checkpoints } => verify(config, checkpoints.as_deref()).await,
         Audit::Drop { before, reason, checkpoints, despite_findings } => {
-            // Before the verification, which may take long.
             let before = zone_of_months()?.start(before);
             if before > SystemClock.now() {
                 return Err(Failure::usage("--before: this month and later ones are kept."));
             }
-            match verify(config, checkpoints.as_deref()).await {
-                Err(found) if !despite_findings => return Err(found),
-                _ => {}
-            }
-            drop_before(config, before, Operator { user, reason: &reason }).await
+            let operator = Operator { user, reason: &reason };
+            drop_before(config, before, checkpoints.as_deref(), despite_findings, operator).await
         }
         Audit::Show(arguments) => show(config, arguments, user).await,
     }
@@ -109,26 +105,11 @@ pub(super) async fn run(command: Audit, config: &Config, user: &str) -> Result<(
 
 async fn verify(config: &Config, checkpoints: Option<&Path>) -> Result<(), Failure> {
     let keyring = keys::load_for(config)?;
-    let open = |file: &Path| -> Result<Box<dyn BufRead + Send>, Failure> {
-        let opened = File::open(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display())))?;
-        Ok(Box::new(BufReader::new(opened)))
-    };
-    let lines = checkpoints.map(open).transpose()?;
+    let lines = checkpoints.map(lines).transpose()?;
     let report = store::verify_audit(&config.location(), &keyring, lines).await.map_err(Failure::failed)?;
-    print(format_args!(
-        "{} records in {} lanes, {} checkpoints inside, {} outside, {} records on their way",
-        report.records, report.lanes, report.checkpoints, report.outside, report.pending
-    ))?;
-    for finding in &report.findings {
-        print(format_args!("FOUND  {finding}"))?;
-    }
-    if report.undropped > 0 {
-        let left = report.undropped;
-        print(format_args!("{left} of them were to be dropped: repeat the last `audit drop`, which was cut short"))?;
-    }
-    let found = report.findings.len() as u64 + report.unlisted;
-    if found > 0 {
-        return Err(Failure::findings(format_args!("The audit log is not as it was written: {found} findings.")));
+    show_report(&report)?;
+    if !report.is_clean() {
+        return Err(findings(&report));
     }
     if checkpoints.is_none() {
         print(
@@ -138,16 +119,49 @@ async fn verify(config: &Config, checkpoints: Option<&Path>) -> Result<(), Failu
     print("OK")
 }
 
+fn lines(file: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {
+    let opened = File::open(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display())))?;
+    Ok(Box::new(BufReader::new(opened)))
+}
+
+fn show_report(report: &Report) -> Result<(), Failure> {
+    print(format_args!(
+        "{} records in {} lanes, {} checkpoints inside, {} outside, {} records on their way",
+        report.records, report.lanes, report.checkpoints, report.outside, report.pending
+    ))?;
+    report.findings.iter().try_for_each(|finding| print(format_args!("FOUND  {finding}")))
+}
+
+fn findings(report: &Report) -> Failure {
+    let found = report.findings.len() as u64 + report.unlisted;
+    Failure::findings(format_args!("The audit log is not as it was written: {found} findings."))
+}
+
 /// Months of the log are UTC's, as its partitions are.
 fn zone_of_months() -> Result<Zone, Failure> {
     Zone::named("UTC").ok_or_else(|| Failure::failed("the time zone UTC is not known here"))
 }
 
-async fn drop_before(config: &Config, before: Instant, operator: Operator<'_>) -> Result<(), Failure> {
+async fn drop_before(
+    config: &Config,
+    before: Instant,
+    checkpoints: Option<&Path>,
+    despite_findings: bool,
+    operator: Operator<'_>,
+) -> Result<(), Failure> {
+    let lines = checkpoints.map(lines).transpose()?;
     let store = database::open(config).await?;
-    let dropped = store.drop_audit(before, operator).await;
+    let done = async {
+        let (report, plan) = store.plan_drop(before, lines).await.map_err(Failure::failed)?;
+        show_report(&report)?;
+        if !report.may_be_dropped() && !despite_findings {
+            return Err(findings(&report));
+        }
+        store.drop_audit(&plan, operator).await.map_err(Failure::failed)
+    };
+    let dropped = done.await;
     store.audit_log().close().await;
-    let Dropped { checkpoint, lanes, partitions, records } = dropped.map_err(Failure::failed)?;
+    let Dropped { checkpoint, lanes, partitions, records } = dropped?;
     for partition in partitions {
         print(format_args!("dropped the partition {partition}"))?;
     }

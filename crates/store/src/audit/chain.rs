@@ -49,23 +49,7 @@ impl Head {
     ) -> Vec<Param> {
         record.fit();
         self.number += 1;
-        let columns = Columns {
-            lane: self.lane,
-            number: self.number,
-            at: record.at,
-            actor: record.actor.name(),
-            customer: record.customer.map(Id::get),
-            action: &record.action,
-            outcome: record.outcome.name(),
-            status: i64::from(record.status),
-            resource: record.resource.as_deref(),
-            categories: record.categories.bits(),
-            request_id: &record.request_id,
-            detail: record.detail.as_deref(),
-            who: record.who.as_deref(),
-            record_id: record_id.as_ref().map(<[u8; 16]>::as_slice),
-            key_id: i64::from(key.id()),
-        };
+        let columns = Columns::of(&record, record_id.as_ref(), (self.lane, self.number), key);
         self.mac = columns.mac(key, &self.mac, buffer);
         let Record { at, actor, customer, action, outcome, status, resource, categories, request_id, detail, who } =
             record;
@@ -90,6 +74,11 @@ impl Head {
     }
 }
 
+/// The MAC of a record that waits in the intake: the place before every lane, which no chain has.
+pub(super) fn waiting_mac(record: &Record, record_id: &[u8; 16], key: &TagKey) -> Mac {
+    Columns::of(record, Some(record_id), (0, 0), key).mac(key, &[], &mut Vec::new())
+}
+
 /// What a MAC covers, besides the MAC before.
 struct Columns<'a> {
     lane: i64,
@@ -109,7 +98,29 @@ struct Columns<'a> {
     key_id: i64,
 }
 
-impl Columns<'_> {
+impl<'a> Columns<'a> {
+    fn of(record: &'a Record, record_id: Option<&'a [u8; 16]>, (lane, number): (i64, i64), key: &TagKey) -> Self {
+        let Record { at, actor, customer, action, outcome, status, resource, categories, request_id, detail, who } =
+            record;
+        Self {
+            lane,
+            number,
+            at: *at,
+            actor: actor.name(),
+            customer: customer.map(Id::get),
+            action,
+            outcome: outcome.name(),
+            status: i64::from(*status),
+            resource: resource.as_deref(),
+            categories: categories.bits(),
+            request_id,
+            detail: detail.as_deref(),
+            who: who.as_deref(),
+            record_id: record_id.map(<[u8; 16]>::as_slice),
+            key_id: i64::from(key.id()),
+        }
+    }
+
     fn mac(&self, key: &TagKey, previous: &[u8], buffer: &mut Vec<u8>) -> Mac {
         let Self {
             lane,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::{Head, Mac},
     log::Shared,
-    retention::{self, Dropped, Retention},
+    retention::{self, Dropped, Plan, Retention},
 };
 use crate::db::{AuditWriter, DbError, Row, params, statements};
 
@@ -70,7 +70,7 @@ pub(super) struct SignedHead {
 pub(super) struct Checkpoint {
     pub(super) number: i64,
     /// Microseconds since 1970.
-    at: i64,
+    pub(super) at: i64,
     body: String,
     pub(super) key: i64,
     /// In hex.
@@ -175,13 +175,12 @@ impl Checkpointer {
         made
     }
 
-    /// Drops the records before an instant: states it, then does it.
-    pub(super) async fn drop_before(&mut self, before: Instant) -> Result<Dropped, DbError> {
+    /// States a drop, then does it.
+    pub(super) async fn drop_records(&mut self, Plan(stated): &Plan) -> Result<Dropped, DbError> {
         let shared = Arc::clone(&self.shared);
-        let stated = retention::plan(&shared.db, &shared.keyring, before).await?;
-        let made = self.make(&[], Some(&stated)).await?;
+        let made = self.make(&[], Some(stated)).await?;
         let checkpoint = made.ok_or_else(|| DbError::Engine("the drop was not stated".into()))?;
-        retention::drop_stated(&shared.db, self.writer().await?, checkpoint, &stated).await
+        retention::drop_stated(&shared.db, self.writer().await?, checkpoint, stated).await
     }
 
     async fn make(&mut self, finished: &[Head], retention: Option<&Retention>) -> Result<Option<i64>, DbError> {
@@ -195,7 +194,7 @@ impl Checkpointer {
                 self.end(&heads.ended).await?;
                 return Ok(None);
             }
-            let (number, previous) = last.map_or((1, String::new()), |last| (last.number + 1, last.mac));
+            let (number, previous) = last.map_or((1, String::new()), |last| (last.number.saturating_add(1), last.mac));
             let body = Body { v: VERSION, number, previous, lanes: heads.signed, retention: retention.cloned() };
             let now = self.shared.clock.now();
             let checkpoint = Checkpoint::sign(number, now, &body, self.shared.keyring.audit())?;

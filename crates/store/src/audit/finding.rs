@@ -68,6 +68,22 @@ pub enum Finding {
         /// The lane.
         lane: i64,
     },
+    /// Records are there that a signed drop names: the drop was cut short, or they were inserted.
+    #[error("lane {lane}: {records} records up to {through} are there, which a drop took; repeat the drop")]
+    Undropped {
+        /// The lane.
+        lane: i64,
+        /// How many.
+        records: u64,
+        /// The last number that was dropped.
+        through: i64,
+    },
+    /// Records stand where no lane can be.
+    #[error("{records} records stand in lanes below 1, which were never opened")]
+    NoLane {
+        /// How many.
+        records: i64,
+    },
     /// A record or checkpoint names a key that the keyring does not have.
     #[error("audit key {key} is not in the keyring; first needed for {place}")]
     UnknownKey {

@@ -7,13 +7,17 @@
 //! nor a second process makes a second copy. On PostgreSQL the move is one transaction which locks the
 //! rows, so that several processes share the work.
 
+use crypto::{Keyring, TagKey};
 use domain::{
     ids::{CustomerId, Id},
     input::Named,
     policy::Categories,
 };
 
-use super::{Record, chain::Head};
+use super::{
+    ActorKind, Outcome, Record,
+    chain::{Head, waiting_mac},
+};
 use crate::db::{AuditWriter, Db, DbError, Reader, Row, Tx, params, statements};
 
 /// Records moved in one transaction.
@@ -21,14 +25,15 @@ pub(super) const MOVED_AT_ONCE: usize = 256;
 
 macro_rules! intake_columns {
     () => {
-        "record_id, at, actor, customer_id, action, outcome, status, resource, categories, request_id, detail, who"
+        "record_id, at, actor, customer_id, action, outcome, status, resource, categories, request_id, detail, who, \
+         key_id, mac"
     };
 }
 pub(super) use intake_columns;
 
 statements! {
     INSERT = {concat!("INSERT INTO audit_intake (", intake_columns!(), ")
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")};
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)")};
     FIRST = {
         sqlite concat!("SELECT ", intake_columns!(), " FROM audit_intake ORDER BY at, record_id LIMIT $1"),
         postgres concat!("SELECT ", intake_columns!(), " FROM audit_intake ORDER BY at, record_id LIMIT $1
@@ -52,9 +57,10 @@ statements! {
 ///
 /// # Errors
 /// [`DbError`]; the change must then not commit.
-pub(crate) async fn insert(tx: &mut Tx, record_id: [u8; 16], record: &Record) -> Result<(), DbError> {
+pub(crate) async fn insert(tx: &mut Tx, key: &TagKey, record_id: [u8; 16], record: &Record) -> Result<(), DbError> {
     let mut record = record.clone();
     record.fit();
+    let mac = waiting_mac(&record, &record_id, key);
     let Record { at, actor, customer, action, outcome, status, resource, categories, request_id, detail, who } = record;
     let row = params![
         record_id,
@@ -68,7 +74,9 @@ pub(crate) async fn insert(tx: &mut Tx, record_id: [u8; 16], record: &Record) ->
         categories.bits(),
         request_id,
         detail,
-        who
+        who,
+        i64::from(key.id()),
+        mac
     ];
     tx.execute_one(&INSERT, row).await
 }
@@ -100,9 +108,31 @@ pub(super) fn read_record(row: &mut Reader) -> Result<Record, DbError> {
     })
 }
 
-fn read(row: Row) -> Result<([u8; 16], Record), DbError> {
+/// Reads a record of the intake. What was inserted or changed there by somebody else gets into no chain as what
+/// it says it is: a record that says so takes its place.
+fn read(row: Row, keyring: &Keyring) -> Result<([u8; 16], Record), DbError> {
     let mut row = row.read();
-    Ok((row.get()?, read_record(&mut row)?))
+    let (id, record): ([u8; 16], Record) = (row.get()?, read_record(&mut row)?);
+    let (key, mac): (i64, Vec<u8>) = (row.get()?, row.get()?);
+    let key = u32::try_from(key).ok().and_then(|key| keyring.audit_of(key));
+    if key.is_some_and(|key| waiting_mac(&record, &id, key).as_slice() == mac) {
+        return Ok((id, record));
+    }
+    tracing::error!(record = hex::encode(id), "a record of the intake is not as a change wrote it");
+    let foreign = Record {
+        at: record.at,
+        actor: ActorKind::System,
+        customer: None,
+        action: "audit.foreign".into(),
+        outcome: Outcome::Refused,
+        status: 0,
+        resource: None,
+        categories: Categories::NONE,
+        request_id: String::new(),
+        detail: None,
+        who: None,
+    };
+    Ok((id, foreign))
 }
 
 fn json<'a>(ids: impl Iterator<Item = &'a [u8; 16]>) -> String {
@@ -119,6 +149,8 @@ pub(super) struct Moved {
     pub(super) taken: usize,
     /// Records appended; fewer when some had been copied before.
     pub(super) copied: usize,
+    /// Records that the log holds and the intake, in a file of its own, still does: for [`delete`].
+    pub(super) left: Vec<[u8; 16]>,
 }
 
 /// Moves the first records of the intake to the log.
@@ -130,7 +162,7 @@ pub(super) async fn move_first(
     db: &Db,
     writer: &mut AuditWriter,
     head: Head,
-    key: &crypto::TagKey,
+    keyring: &Keyring,
     append: &'static crate::db::Sql,
 ) -> Result<Moved, DbError> {
     let limit = i64::try_from(MOVED_AT_ONCE).unwrap_or(i64::MAX);
@@ -142,26 +174,22 @@ pub(super) async fn move_first(
         waiting = db.read(&FIRST, params![limit]).await.inspect_err(busy).unwrap_or_default();
     }
     if own_file && waiting.is_empty() {
-        return Ok(Moved { head, taken: 0, copied: 0 });
+        return Ok(Moved { head, taken: 0, copied: 0, left: Vec::new() });
     }
     writer.begin().await?;
-    let copied = copy(&mut waiting, writer, own_file, limit, head, key, append).await;
+    let copied = copy(&mut waiting, writer, own_file, limit, head, keyring, append).await;
     let (head, ids, copied) = match copied {
         Ok(copied) => copied,
         Err(failed) => {
             writer.rollback().await.map_err(|_| DbError::OutcomeUnknown)?;
-            return Err(failed);
+            // Nothing was written: whatever stands in the way, the chain is as it was.
+            tracing::error!(error = %failed, "audit records of changes could not be moved yet");
+            return Err(DbError::Conflict);
         }
     };
-    if !own_file && !ids.is_empty() {
-        writer.execute(&DELETE, params![json(ids.iter())]).await?;
-    }
     writer.commit().await.map_err(|_| DbError::OutcomeUnknown)?;
-    let moved = Moved { head, taken: ids.len(), copied };
-    if own_file {
-        delete(db, &ids).await;
-    }
-    Ok(moved)
+    let left = if own_file { ids.clone() } else { Vec::new() };
+    Ok(Moved { head, taken: ids.len(), copied, left })
 }
 
 fn busy(failed: &DbError) {
@@ -174,13 +202,13 @@ async fn copy(
     own_file: bool,
     limit: i64,
     mut head: Head,
-    key: &crypto::TagKey,
+    keyring: &Keyring,
     append: &'static crate::db::Sql,
 ) -> Result<(Head, Vec<[u8; 16]>, usize), DbError> {
     if !own_file {
         *waiting = writer.rows(&FIRST, params![limit]).await?;
     }
-    let records = waiting.drain(..).map(read).collect::<Result<Vec<_>, _>>()?;
+    let records = waiting.drain(..).map(|row| read(row, keyring)).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<[u8; 16]> = records.iter().map(|(id, _)| *id).collect();
     if ids.is_empty() {
         return Ok((head, ids, 0));
@@ -189,16 +217,22 @@ async fn copy(
     let known: Vec<[u8; 16]> = known.into_iter().map(|row| row.read().get()).collect::<Result<_, _>>()?;
     let mut buffer = Vec::with_capacity(512);
     let new = records.into_iter().filter(|(id, _)| !known.contains(id));
-    let rows: Vec<_> = new.map(|(id, record)| head.extend(record, Some(id), key, &mut buffer)).collect();
+    let rows: Vec<_> = new.map(|(id, record)| head.extend(record, Some(id), keyring.audit(), &mut buffer)).collect();
     let copied = rows.len();
     if copied > 0 {
         writer.insert_within(append, rows).await?;
+    }
+    if !own_file {
+        writer.execute(&DELETE, params![json(ids.iter())]).await?;
     }
     Ok((head, ids, copied))
 }
 
 /// Deletes what the log holds. A failure does no harm: the next move finds the ids in the log.
-async fn delete(db: &Db, ids: &[[u8; 16]]) {
+pub(super) async fn delete(db: &Db, ids: &[[u8; 16]]) {
+    if ids.is_empty() {
+        return;
+    }
     let deleted = async {
         let mut tx = db.begin().await?;
         tx.execute(&DELETE, params![json(ids.iter())]).await?;

@@ -254,7 +254,7 @@ impl Lane {
     /// Moves some intake records: whether more may wait, or `None` when the chain is to be given up.
     async fn move_intake(&self, chain: &mut Chain) -> Option<bool> {
         let shared = &self.shared;
-        let moving = intake::move_first(&shared.db, &mut chain.writer, chain.head, shared.keyring.audit(), &APPEND);
+        let moving = intake::move_first(&shared.db, &mut chain.writer, chain.head, &shared.keyring, &APPEND);
         let moved = match timeout(COMMIT, moving).await {
             Ok(moved) => moved,
             Err(_) => Err(DbError::OutcomeUnknown),
@@ -264,6 +264,8 @@ impl Lane {
                 chain.head = moved.head;
                 shared.publish(self.index, Some(moved.head));
                 shared.stats.records.fetch_add(moved.copied as u64, Ordering::Relaxed);
+                // Behind the time limit: it waits for changes, not for the log.
+                intake::delete(&shared.db, &moved.left).await;
                 Some(moved.taken == intake::MOVED_AT_ONCE)
             }
             Err(DbError::Conflict) => Some(false),

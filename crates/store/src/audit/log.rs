@@ -14,7 +14,7 @@ use crypto::{Keyring, Random};
 use domain::{
     ids::CustomerId,
     policy::Categories,
-    time::{Clock, Instant, SECOND},
+    time::{Clock, SECOND},
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -27,7 +27,7 @@ use super::{
     checkpoint::Checkpointer,
     flood::Floods,
     lane::{COMMIT, Chain, Lane, Waiting, ended},
-    retention::Dropped,
+    retention::{Dropped, Plan},
 };
 use crate::{
     db::{Db, DbError},
@@ -281,13 +281,13 @@ impl AuditLog {
         Checkpointer::new(Arc::clone(&self.shared)).checkpoint().await
     }
 
-    /// Drops the records before an instant, the start of a month, behind a checkpoint that says so. On
-    /// PostgreSQL the role must own the tables.
+    /// Drops what a verification found to be older than a month, behind a checkpoint that says so. On PostgreSQL
+    /// the role must own the tables.
     ///
     /// # Errors
     /// [`DbError`]; what was stated and not done yet is done by the next drop.
-    pub(crate) async fn drop_before(&self, before: Instant) -> Result<Dropped, DbError> {
-        Checkpointer::new(Arc::clone(&self.shared)).drop_before(before).await
+    pub(crate) async fn drop_records(&self, plan: &Plan) -> Result<Dropped, DbError> {
+        Checkpointer::new(Arc::clone(&self.shared)).drop_records(plan).await
     }
 
     /// Writes what waits, signs the last heads and ends. Appending fails from now on.
@@ -295,7 +295,8 @@ impl AuditLog {
         let now = None;
         for record in self.shared.floods.passed(now) {
             if let Some(queue) = self.queue() {
-                drop(queue.send(Waiting { record, done: None }).await);
+                let sent = queue.try_send(Waiting { record, done: None });
+                self.shared.lost(u64::from(sent.is_err()));
             }
         }
         self.end.send_replace(true);

@@ -28,11 +28,11 @@ pub(crate) mod tests;
 pub use finding::Finding;
 pub use log::{Appended, AuditError, AuditLog, AuditOptions, AuditStats};
 pub use record::{ActorKind, Outcome, Record};
-pub use retention::Dropped;
+pub use retention::{Dropped, Plan};
 pub(crate) use show::show;
 pub use show::{Filter, Shown, ShownWho};
-pub(crate) use verify::verify;
 pub use verify::{Report, VerifyError};
+pub(crate) use verify::{examine, verify};
 
 /// Every statement of the audit log and of the partitions it shares with readings.
 pub(crate) static LISTS: &[&[&crate::db::Sql]] = &[

@@ -4,18 +4,20 @@
 //! the records; each of them can only have grown meanwhile. It holds one page of rows, and one head for
 //! each lane: a right chain up to the highest signed head agrees with every lower one.
 
+mod checkpoints;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::BufRead,
 };
 
 use crypto::Keyring;
+use domain::time::Instant;
 
 use super::{
     chain::{LogRow, log_columns},
-    checkpoint::{Body, Checkpoint},
     finding::Finding,
-    retention::DroppedLane,
+    retention::{self, DroppedLane, Plan, Retention},
 };
 use crate::db::{Db, DbError, params, statements};
 
@@ -28,6 +30,7 @@ const LINES: usize = 500;
 statements! {
     [audit] RECORDS = {concat!("SELECT ", log_columns!(), " FROM audit_log WHERE (lane, number) > ($1, $2)
         ORDER BY lane, number LIMIT $3")};
+    [audit] STRAY = {"SELECT count(*) FROM audit_log WHERE lane < 1"};
     // PostgreSQL's key includes the instant: a page may end between two rows of one number.
     [audit] SAME_NUMBER = {"SELECT count(*) FROM audit_log WHERE lane = $1 AND number = $2"};
     [audit] CHECKPOINTS = {"SELECT number, at, body, key_id, mac FROM audit_checkpoint WHERE number > $1
@@ -54,8 +57,6 @@ pub struct Report {
     pub outside: u64,
     /// Records of changes that still wait in the intake, outside the chains.
     pub pending: u64,
-    /// Records that a signed drop names and that are still there: it was cut short, the next one takes them.
-    pub undropped: u64,
     /// What is wrong, in the order of the log.
     pub findings: Vec<Finding>,
     /// Findings beyond those listed.
@@ -66,6 +67,11 @@ impl Report {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    /// Whether nothing is wrong but a drop that was cut short, so that another one may follow.
+    pub fn may_be_dropped(&self) -> bool {
+        self.findings.iter().all(|finding| matches!(finding, Finding::Undropped { .. }))
     }
 
     fn find(&mut self, finding: Finding) {
@@ -104,6 +110,11 @@ struct Verifier<'a> {
     dropped: BTreeMap<i64, DroppedLane>,
     /// The first checkpoint that must be there, and the MAC before it.
     first: (i64, String),
+    /// What may be dropped, when that was asked: records before this instant.
+    before: Option<Instant>,
+    droppable: BTreeMap<i64, DroppedLane>,
+    /// The first checkpoint at that instant or later, and the MAC before it.
+    first_kept: Option<(i64, String)>,
     /// Numbers of checkpoints that stand outside only.
     outside_only: Vec<i64>,
 }
@@ -118,29 +129,61 @@ pub(crate) async fn verify(
     keyring: &Keyring,
     lines: Option<Box<dyn BufRead + Send>>,
 ) -> Result<Report, VerifyError> {
-    let report = Report::default();
-    let mut this = Verifier {
-        db,
-        keyring,
-        report,
-        signed: BTreeMap::new(),
-        unknown_keys: BTreeSet::new(),
-        dropped: BTreeMap::new(),
-        first: (1, String::new()),
-        outside_only: Vec::new(),
-    };
-    if let Some(lines) = lines {
-        this.outside(lines).await?;
-    }
-    this.inside().await?;
-    this.records().await?;
-    let pending = db.read(&PENDING, Vec::new()).await?.into_iter().next();
-    let pending: Option<i64> = pending.map(|row| row.read().get()).transpose()?;
-    this.report.pending = pending.unwrap_or_default().unsigned_abs();
-    Ok(this.report)
+    Ok(Verifier::run(db, keyring, lines, None).await?.report)
+}
+
+/// Verifies the whole log, and says what of it is older than an instant and may be dropped: of each lane the
+/// beginning that was found right.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) async fn examine(
+    db: &Db,
+    keyring: &Keyring,
+    lines: Option<Box<dyn BufRead + Send>>,
+    before: Instant,
+) -> Result<(Report, Plan), VerifyError> {
+    let Verifier { report, mut dropped, droppable, first, first_kept, .. } =
+        Verifier::run(db, keyring, lines, Some(before)).await?;
+    dropped.extend(droppable);
+    let (checkpoint, previous) = first_kept.unwrap_or(first);
+    let lanes = dropped.into_values().collect();
+    let mut stated = Retention { before: before.micros(), checkpoint, previous, lanes };
+    retention::remembered(db, &mut stated).await?;
+    Ok((report, Plan(stated)))
 }
 
 impl<'a> Verifier<'a> {
+    async fn run(
+        db: &'a Db,
+        keyring: &'a Keyring,
+        lines: Option<Box<dyn BufRead + Send>>,
+        before: Option<Instant>,
+    ) -> Result<Self, VerifyError> {
+        let mut this = Verifier {
+            db,
+            keyring,
+            report: Report::default(),
+            signed: BTreeMap::new(),
+            unknown_keys: BTreeSet::new(),
+            dropped: BTreeMap::new(),
+            first: (1, String::new()),
+            before,
+            droppable: BTreeMap::new(),
+            first_kept: None,
+            outside_only: Vec::new(),
+        };
+        if let Some(lines) = lines {
+            this.outside(lines).await?;
+        }
+        this.inside().await?;
+        this.records().await?;
+        let pending = db.read(&PENDING, Vec::new()).await?.into_iter().next();
+        let pending: Option<i64> = pending.map(|row| row.read().get()).transpose()?;
+        this.report.pending = pending.unwrap_or_default().unsigned_abs();
+        Ok(this)
+    }
+
     fn key(&mut self, id: i64, place: impl FnOnce() -> String) -> Option<&'a crypto::TagKey> {
         let key = u32::try_from(id).ok().and_then(|id| self.keyring.audit_of(id));
         if key.is_none() && self.unknown_keys.insert(id) {
@@ -149,120 +192,15 @@ impl<'a> Verifier<'a> {
         key
     }
 
-    /// Remembers the heads that a checkpoint signs, and what it says was dropped.
-    fn sign(&mut self, checkpoint: i64, body: Body) {
-        if let Some(retention) = body.retention {
-            if retention.checkpoint > self.first.0 {
-                self.first = (retention.checkpoint, retention.previous);
-            }
-            for lane in retention.lanes {
-                let known = self.dropped.get(&lane.lane).is_some_and(|known| known.through > lane.through);
-                if !known {
-                    self.dropped.insert(lane.lane, lane);
-                }
-            }
-        }
-        for head in body.lanes {
-            let known = self.signed.get(&head.lane).is_some_and(|known| known.number >= head.number);
-            if !known {
-                self.signed.insert(head.lane, Signed { number: head.number, mac: head.mac, checkpoint });
-            }
-        }
-    }
-
-    async fn outside(&mut self, lines: Box<dyn BufRead + Send>) -> Result<(), VerifyError> {
-        let mut compared: BTreeMap<i64, String> = BTreeMap::new();
-        for (index, line) in lines.lines().enumerate() {
-            let line = line?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            self.report.outside += 1;
-            let checkpoint = serde_json::from_str::<Checkpoint>(&line).ok();
-            let key = checkpoint.as_ref().and_then(|c| self.key(c.key, || format!("line {}", index + 1)));
-            let body = checkpoint.as_ref().zip(key).and_then(|(c, key)| c.verified(key));
-            let (Some(checkpoint), Some(body)) = (checkpoint, body) else {
-                self.report.find(Finding::CheckpointLine { line: index + 1 });
-                continue;
-            };
-            self.sign(checkpoint.number, body);
-            compared.insert(checkpoint.number, checkpoint.mac);
-            if compared.len() >= LINES {
-                self.compare(std::mem::take(&mut compared)).await?;
-            }
-        }
-        self.compare(compared).await
-    }
-
-    /// Every checkpoint outside must stand inside.
-    async fn compare(&mut self, outside: BTreeMap<i64, String>) -> Result<(), VerifyError> {
-        let numbers: Vec<i64> = outside.keys().copied().collect();
-        let mut inside = BTreeMap::new();
-        for row in self.db.read_audit(&CHECKPOINTS_BY_NUMBER, params![numbers]).await? {
-            let mut row = row.read();
-            inside.insert(row.get::<i64>()?, hex::encode(row.get::<Vec<u8>>()?));
-        }
-        for (number, mac) in outside {
-            if inside.get(&number) != Some(&mac) {
-                self.outside_only.push(number);
-            }
-        }
-        Ok(())
-    }
-
-    async fn inside(&mut self) -> Result<(), VerifyError> {
-        let gaps = self.checkpoints().await?;
-        // Only now it is known which ones were dropped.
-        let (first, before_first) = self.first.clone();
-        for gap in gaps.into_iter().filter(|gap| gap.to >= first - 1 && gap.to > 0) {
-            if gap.to >= first {
-                self.report.find(Finding::CheckpointGap { from: gap.from.max(first), to: gap.to });
-            } else if gap.previous.is_some_and(|previous| previous != before_first) {
-                self.report.find(Finding::CheckpointAltered { number: first });
-            }
-        }
-        for number in std::mem::take(&mut self.outside_only).into_iter().filter(|number| *number >= first) {
-            self.report.find(Finding::CheckpointNotInside { number });
-        }
-        Ok(())
-    }
-
-    /// Verifies the checkpoints inside; the gaps between them.
-    async fn checkpoints(&mut self) -> Result<Vec<Missing>, VerifyError> {
-        let (mut last, mut previous) = (0, String::new());
-        let mut gaps = Vec::new();
-        loop {
-            let page = self.db.read_audit(&CHECKPOINTS, params![last, PAGE]).await?;
-            if page.is_empty() {
-                return Ok(gaps);
-            }
-            for row in page {
-                let checkpoint = Checkpoint::read(row)?;
-                let number = checkpoint.number;
-                self.report.checkpoints += 1;
-                let follows = number == last + 1;
-                let mut gap = Missing { from: last + 1, to: number - 1, previous: None };
-                if let Some(key) = self.key(checkpoint.key, || format!("checkpoint {number}")) {
-                    match checkpoint.verified(key) {
-                        Some(body) if !follows || body.previous == previous => {
-                            gap.previous = Some(body.previous.clone());
-                            self.sign(number, body);
-                        }
-                        _ => self.report.find(Finding::CheckpointAltered { number }),
-                    }
-                }
-                if !follows {
-                    gaps.push(gap);
-                }
-                (last, previous) = (number, checkpoint.mac);
-            }
-        }
-    }
-
     async fn records(&mut self) -> Result<(), VerifyError> {
         let mut seen = BTreeSet::new();
-        let mut walk = Walk { lane: i64::MIN, number: 0, mac: Vec::new() };
-        let mut last = (i64::MIN, 0);
+        let stray = self.db.read_audit(&STRAY, Vec::new()).await?.into_iter().next();
+        let stray: Option<i64> = stray.map(|row| row.read().get()).transpose()?;
+        if let Some(records @ 1..) = stray {
+            self.report.find(Finding::NoLane { records });
+        }
+        let mut walk = Walk { lane: 0, number: 0, mac: Vec::new(), undropped: 0, droppable: false };
+        let mut last = (0, i64::MAX);
         let mut buffer = Vec::with_capacity(512);
         loop {
             let page = self.db.read_audit(&RECORDS, params![last.0, last.1, PAGE]).await?;
@@ -290,11 +228,6 @@ impl<'a> Verifier<'a> {
         }
         self.end_lane(&walk);
         self.report.lanes = seen.len() as u64;
-        let gaps: Vec<(i64, i64)> =
-            self.dropped.values().flat_map(|d| d.kept.iter().map(|k| (d.lane, k.number))).collect();
-        for (lane, number) in gaps {
-            self.report.find(Finding::Gap { lane, from: number, to: number });
-        }
         for (lane, signed) in &self.signed {
             let dropped = self.dropped.get(lane).is_some_and(|dropped| dropped.through >= signed.number);
             if !dropped && !seen.contains(lane) {
@@ -314,49 +247,40 @@ impl<'a> Verifier<'a> {
 
     /// Where the chain of a lane begins: behind what was dropped.
     fn walk(&self, lane: i64) -> Walk {
-        match self.dropped.get(&lane) {
-            Some(dropped) => Walk { lane, number: dropped.through, mac: hex::decode(&dropped.mac).unwrap_or_default() },
-            None => Walk { lane, number: 0, mac: vec![0; crypto::TAG_LENGTH] },
-        }
-    }
-
-    /// A record that stands before the end of what was dropped from its lane: kept, or not dropped yet.
-    fn among_dropped(&mut self, row: &LogRow, buffer: &mut Vec<u8>) {
-        let (lane, number) = (row.lane, row.number);
-        let key = self.key(row.key_id, || format!("lane {lane}, record {number}"));
-        let kept = self.dropped.get_mut(&lane).and_then(|dropped| {
-            let index = dropped.kept.iter().position(|kept| kept.number == number)?;
-            Some(dropped.kept.swap_remove(index))
-        });
-        let Some(kept) = kept else {
-            self.report.undropped += 1;
-            return;
+        let (number, mac) = match self.dropped.get(&lane) {
+            Some(dropped) => (dropped.through, hex::decode(&dropped.mac).unwrap_or_default()),
+            None => (0, vec![0; crypto::TAG_LENGTH]),
         };
-        let previous = hex::decode(&kept.previous).unwrap_or_default();
-        let right = key.is_none_or(|key| row.right_mac(key, &previous, buffer).as_slice() == row.mac);
-        if !right || hex::encode(&row.mac) != kept.mac {
-            self.report.find(Finding::Altered { lane, number });
-        }
+        Walk { lane, number, mac, undropped: 0, droppable: self.before.is_some() }
     }
 
     fn step(&mut self, walk: &mut Walk, row: LogRow, buffer: &mut Vec<u8>) {
         let (lane, number) = (row.lane, row.number);
         if self.dropped.get(&lane).is_some_and(|dropped| number <= dropped.through) {
-            return self.among_dropped(&row, buffer);
+            walk.undropped += 1;
+            return;
+        }
+        if number < 1 {
+            self.report.find(Finding::Altered { lane, number });
+            return;
         }
         if number == walk.number {
             self.report.find(Finding::Repeated { lane, number });
             return;
         }
-        let follows = number == walk.number + 1;
-        if !follows {
-            self.report.find(Finding::Gap { lane, from: walk.number + 1, to: number - 1 });
+        let next = walk.number.saturating_add(1);
+        let mut right = number == next;
+        if !right {
+            self.report.find(Finding::Gap { lane, from: next, to: number - 1 });
         }
         // After a gap the MAC before is not known: the record itself cannot be judged.
-        if let Some(key) = self.key(row.key_id, || format!("lane {lane}, record {number}")).filter(|_| follows)
+        let key = self.key(row.key_id, || format!("lane {lane}, record {number}"));
+        if right
+            && let Some(key) = key
             && row.right_mac(key, &walk.mac, buffer).as_slice() != row.mac
         {
             self.report.find(Finding::Altered { lane, number });
+            right = false;
         }
         if let Some(signed) = self.signed.get(&lane)
             && signed.number == number
@@ -364,12 +288,21 @@ impl<'a> Verifier<'a> {
         {
             let checkpoint = signed.checkpoint;
             self.report.find(Finding::NotAsSigned { lane, number, checkpoint });
+            right = false;
+        }
+        walk.droppable &= right && key.is_some() && self.before.is_some_and(|before| row.at < before);
+        if walk.droppable {
+            self.droppable.insert(lane, DroppedLane { lane, through: number, mac: hex::encode(&row.mac) });
         }
         walk.number = number;
         walk.mac = row.mac;
     }
 
     fn end_lane(&mut self, walk: &Walk) {
+        if walk.undropped > 0 {
+            let through = self.dropped.get(&walk.lane).map_or(0, |dropped| dropped.through);
+            self.report.find(Finding::Undropped { lane: walk.lane, records: walk.undropped, through });
+        }
         if let Some(signed) = self.signed.get(&walk.lane)
             && signed.number > walk.number
         {
@@ -379,16 +312,13 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// Checkpoints that are not there, and the MAC that the next one names for the last of them.
-struct Missing {
-    from: i64,
-    to: i64,
-    previous: Option<String>,
-}
-
 /// Where the walk through the log stands.
 struct Walk {
     lane: i64,
     number: i64,
     mac: Vec<u8>,
+    /// Records that were to be dropped.
+    undropped: u64,
+    /// Whether every record so far is right and older than what is to be kept.
+    droppable: bool,
 }

@@ -210,8 +210,10 @@ impl Postgres {
 
     pub(crate) async fn begin(&self) -> Result<PostgresTx, DbError> {
         let client = self.pool.get().await.map_err(|e| DbError::Unavailable(e.to_string()))?;
-        client.batch_execute("BEGIN").await.map_err(error)?;
-        Ok(PostgresTx { client: Some(client) })
+        // First, so that who is cut off while it begins leaves no transaction open.
+        let tx = PostgresTx { client: Some(client) };
+        tx.client()?.batch_execute("BEGIN").await.map_err(error)?;
+        Ok(tx)
     }
 
     pub(crate) async fn dedicated(&self) -> Result<Dedicated, DbError> {

@@ -116,8 +116,10 @@ impl Sqlite {
     pub(crate) async fn begin(&self) -> Result<SqliteTx, DbError> {
         let writer = tokio::time::timeout(BUSY, Arc::clone(&self.writer).lock_owned()).await;
         let writer = writer.map_err(|_| DbError::Unavailable("too many changes wait for it".into()))?;
-        writer.run(|c| c.execute_batch("BEGIN IMMEDIATE").map_err(error)).await??;
-        Ok(SqliteTx { writer: Some(writer) })
+        // First, so that who is cut off while it begins leaves no transaction open.
+        let tx = SqliteTx { writer: Some(writer) };
+        tx.writer()?.run(|c| c.execute_batch("BEGIN IMMEDIATE").map_err(error)).await??;
+        Ok(tx)
     }
 
     pub(crate) fn audit_writer(&self) -> Result<Connection, DbError> {
@@ -166,6 +168,10 @@ impl Drop for SqliteTx {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
             let rollback: Job = Box::new(|connection| {
+                if connection.is_autocommit() {
+                    // It never began.
+                    return;
+                }
                 if let Err(failed) = connection.execute_batch("ROLLBACK") {
                     tracing::error!(error = %failed, "a transaction could not be rolled back");
                 }
@@ -292,5 +298,18 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let row = rows(&connection, &SWAPPED, &[Param::Int(1), Param::Int(2)]).unwrap().remove(0);
         assert_eq!(row.cells, [Cell::Int(2), Cell::Int(1), Cell::Int(2)]);
+    }
+
+    #[tokio::test]
+    async fn who_is_cut_off_while_it_begins_leaves_no_transaction_open() {
+        let made = crate::testing::TestDb::sqlite().unwrap();
+        let crate::Location::Directory(dir) = made.location() else { unreachable!() };
+        let db = Sqlite::open(dir).unwrap();
+        let other = connect(&Sqlite::main_file(dir), false).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(100), db.begin()).await.is_err());
+        other.execute_batch("ROLLBACK").unwrap();
+        drop(db.begin().await.unwrap());
+        db.begin().await.unwrap().commit().await.unwrap();
     }
 }

@@ -279,6 +279,8 @@ pub const TABLES: &[Table] = &[
             column("request_id", Text, Open(RECORD)),
             optional("detail", Text, Open(RECORD)),
             optional("who", Bytes, Sealed),
+            column("key_id", Integer, Internal(STATE)),
+            column("mac", Bytes, Hash),
         ],
     ),
     table(

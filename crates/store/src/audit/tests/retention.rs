@@ -9,7 +9,7 @@ use super::{
     support::{House, on_both},
 };
 use crate::{
-    audit::{AuditLog, Dropped, Finding},
+    audit::{AuditLog, Dropped, Finding, Plan, Report},
     partitions,
 };
 
@@ -29,11 +29,21 @@ async fn append(house: &House, log: &AuditLog, at: Instant) {
     log.append(record).await.unwrap();
 }
 
-async fn drop_before(house: &House, before: Instant) -> Dropped {
+async fn plan(house: &House, before: Instant) -> (Report, Plan) {
+    crate::audit::examine(&house.db, &house.keyring, None, before).await.unwrap()
+}
+
+async fn drop_planned(house: &House, plan: &Plan) -> Dropped {
     let log = house.log(1).await;
-    let dropped = log.drop_before(before).await.unwrap();
+    let dropped = log.drop_records(plan).await.unwrap();
     log.close().await;
     dropped
+}
+
+async fn drop_before(house: &House, before: Instant) -> Dropped {
+    let (report, plan) = plan(house, before).await;
+    assert!(report.may_be_dropped(), "{:?}", report.findings);
+    drop_planned(house, &plan).await
 }
 
 /// One lane over three months with a straggler at the first border, a second lane in January only, a third
@@ -71,20 +81,41 @@ fn months_are_dropped_and_the_rest_still_verifies() {
         three_months(&house).await;
         let all = house.verify_outside().await;
         assert_eq!((all.records, all.lanes, all.findings), (12, 3, vec![]));
+        // The straggler stands behind a record that stays, and so does its partition.
         let dropped = drop_before(&house, month(2)).await;
-        assert_eq!(dropped.lanes, 2);
-        let one_by_one = if house.is_postgres() { 0 } else { 7 };
-        assert_eq!(dropped.records, one_by_one);
-        assert_eq!(dropped.partitions.last().map(String::as_str), house.is_postgres().then_some("audit_log_2025_01"));
+        assert_eq!((dropped.lanes, dropped.records), (2, 6));
+        assert!(!dropped.partitions.contains(&"audit_log_2025_01".to_owned()));
         let rest = house.verify_outside().await;
-        assert_eq!((rest.records, rest.lanes, rest.undropped, rest.findings), (5, 2, 0, vec![]));
-        // Once more changes nothing; later the next month goes, and with it the statement about the first lane.
+        assert_eq!((rest.records, rest.lanes, rest.findings), (6, 2, vec![]));
+        // Once more changes nothing; later the next month goes.
         drop_before(&house, month(2)).await;
         assert_eq!(house.verify_outside().await.findings, []);
-        drop_before(&house, month(3)).await;
+        let dropped = drop_before(&house, month(3)).await;
+        if house.is_postgres() {
+            assert_eq!(dropped.records, 0);
+            assert!(dropped.partitions.ends_with(&["audit_log_2025_01".to_owned(), "audit_log_2025_02".to_owned()]));
+        } else {
+            assert_eq!(dropped.records, 4);
+        }
         let rest = house.verify_outside().await;
         assert_eq!((rest.records, rest.findings), (2, vec![]));
         assert_eq!(house.verify().await.findings, [], "without the checkpoints outside");
+    });
+}
+
+#[test]
+fn a_late_lane_with_old_records_is_stated_too() {
+    on_both("late", |house| async move {
+        three_months(&house).await;
+        let late = house.log(1).await;
+        let mut record = record(0);
+        for at in [month(1), month(1), month(3)] {
+            record.at = at;
+            late.append(record.clone()).await.unwrap();
+        }
+        late.close().await;
+        assert_eq!(drop_before(&house, month(2)).await.lanes, 3);
+        assert_eq!(house.verify_outside().await.findings, []);
     });
 }
 
@@ -95,27 +126,53 @@ fn nothing_else_goes_under_cover_of_a_drop() {
         drop_before(&house, month(2)).await;
         house.tamper("CREATE TABLE kept AS SELECT * FROM audit_log").await;
         let restore = "DELETE FROM audit_log; INSERT INTO audit_log SELECT * FROM kept";
-        // The straggler: changed, and gone.
+        // The first record of the chain behind what was dropped: changed, and gone.
         house.tamper("UPDATE audit_log SET status = 201 WHERE number = 4").await;
         assert!(matches!(house.findings().await.as_slice(), [Finding::Altered { number: 4, .. }]));
         house.tamper(restore).await;
         house.tamper("DELETE FROM audit_log WHERE number = 4").await;
         assert!(matches!(house.findings().await.as_slice(), [Finding::Gap { from: 4, to: 4, .. }]));
         house.tamper(restore).await;
-        // The first record of the chain behind what was dropped.
-        house.tamper("DELETE FROM audit_log WHERE number = 6").await;
-        assert!(matches!(house.findings().await.as_slice(), [Finding::Gap { from: 6, to: 6, .. }]));
+        // The rest of the lane, and the first checkpoint that was kept.
+        house.tamper("DELETE FROM audit_log WHERE number > 3").await;
+        assert!(house.findings().await.iter().any(|f| matches!(f, Finding::LostLane { signed: 7, .. })));
         house.tamper(restore).await;
-        house.tamper("UPDATE audit_log SET status = 201 WHERE number = 6").await;
-        assert!(matches!(house.findings().await.as_slice(), [Finding::Altered { number: 6, .. }]));
-        house.tamper(restore).await;
-        assert_eq!(house.findings().await, []);
-        // A whole lane, and the first checkpoint that was kept.
-        house.tamper("DELETE FROM audit_log WHERE number > 5").await;
-        assert!(house.findings().await.iter().any(|f| matches!(f, Finding::CutTail { last: 5, .. })));
-        house.tamper(restore).await;
+        house.tamper("CREATE TABLE points AS SELECT * FROM audit_checkpoint").await;
         house.tamper("DELETE FROM audit_checkpoint WHERE number = (SELECT min(number) FROM audit_checkpoint)").await;
         assert!(house.findings().await.iter().any(|f| matches!(f, Finding::CheckpointGap { .. })));
+        house.tamper("DELETE FROM audit_checkpoint; INSERT INTO audit_checkpoint SELECT * FROM points").await;
+        assert_eq!(house.findings().await, []);
+        // Records put where dropped ones stood, and where none can be.
+        house.tamper("CREATE TABLE forged AS SELECT * FROM audit_log WHERE number = 7").await;
+        house.tamper("UPDATE forged SET number = 2").await;
+        house.tamper("INSERT INTO audit_log SELECT * FROM forged").await;
+        assert!(matches!(house.findings().await.as_slice(), [Finding::Undropped { records: 1, .. }]));
+        house.tamper(restore).await;
+        for (lane, number) in [("-9", "1"), ("-9223372036854775807 - 1", "0"), ("9", "-9223372036854775807 - 1")] {
+            house.tamper(&format!("UPDATE forged SET lane = {lane}, number = {number}")).await;
+            house.tamper("INSERT INTO audit_log SELECT * FROM forged").await;
+            assert_ne!(house.findings().await, [], "{lane}");
+            house.tamper(restore).await;
+        }
+    });
+}
+
+#[test]
+fn what_is_changed_after_the_plan_is_not_dropped() {
+    on_both("race", |house| async move {
+        three_months(&house).await;
+        let (_, planned) = plan(&house, month(2)).await;
+        let old = if house.is_postgres() { "'2025-01-02'" } else { "1735776000000000" };
+        house.tamper(&format!("UPDATE audit_log SET at = {old} WHERE number > 3")).await;
+        drop_planned(&house, &planned).await;
+        let report = house.verify().await;
+        assert_eq!(report.records, 6);
+        assert!(report.findings.iter().any(|f| matches!(f, Finding::Altered { number: 4, .. })));
+        // Nor does the next plan believe them.
+        let (report, planned) = plan(&house, month(2)).await;
+        assert!(!report.may_be_dropped());
+        drop_planned(&house, &planned).await;
+        assert_eq!(house.verify().await.records, 6);
     });
 }
 
@@ -124,12 +181,14 @@ fn a_statement_that_nobody_signed_covers_nothing() {
     on_both("unsigned", |house| async move {
         three_months(&house).await;
         drop_before(&house, month(2)).await;
-        house.tamper("UPDATE audit_checkpoint SET body = replace(body, '\"through\":5', '\"through\":6')").await;
-        let findings = house.findings().await;
+        house.tamper("UPDATE audit_checkpoint SET body = replace(body, '\"through\":3', '\"through\":4')").await;
+        let (report, planned) = plan(&house, month(3)).await;
+        let findings = &report.findings;
         assert!(findings.iter().any(|f| matches!(f, Finding::CheckpointAltered { .. })), "{findings:?}");
-        let log = house.log(1).await;
-        assert!(log.drop_before(month(3)).await.is_err(), "it would be signed anew");
-        log.close().await;
+        assert!(findings.iter().any(|f| matches!(f, Finding::Gap { from: 1, to: 3, .. })), "{findings:?}");
+        // What cannot be judged is not dropped.
+        drop_planned(&house, &planned).await;
+        assert_eq!(house.verify().await.records, 5);
     });
 }
 
@@ -146,10 +205,11 @@ fn a_drop_that_was_cut_short_is_told_and_finished() {
             )
             .await;
         let report = house.verify().await;
-        assert_eq!((report.undropped, report.findings), (4, vec![]));
+        assert!(report.may_be_dropped());
+        assert_eq!(report.findings.len(), 2, "{:?}", report.findings);
         drop_before(&house, month(2)).await;
         let report = house.verify().await;
-        assert_eq!((report.records, report.undropped, report.findings), (5, 0, vec![]));
+        assert_eq!((report.records, report.findings), (6, vec![]));
     });
 }
 
