@@ -105,6 +105,7 @@ pub fn router(app: Arc<App>) -> Router {
 /// Compression, the ETag of encoded answers, and CORS where it is configured.
 pub fn layered(router: Router, app: &App) -> Router {
     let router = router.layer(CompressionLayer::new()).layer(middleware::map_response(coded_etag));
+    let router = router.layer(middleware::map_request(plain_at_least));
     if app.cors_origins.is_empty() {
         return router;
     }
@@ -123,6 +124,19 @@ pub fn layered(router: Router, app: &App) -> Router {
         ])
         .expose_headers([header::ETAG, header::RETRY_AFTER, request_id]);
     router.layer(cors)
+}
+
+/// Compression layers answer 406 to who refuses every coding, after the work was done. The plain form, as the
+/// very last choice, always remains (RFC 9110 section 12.5.3 leaves it to the server).
+async fn plain_at_least(mut request: Request) -> Request {
+    let asked: Vec<HeaderValue> = request.headers().get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
+    let headers = request.headers_mut();
+    // In front: of two qualities of one coding, the first counts beside a `*`.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity;q=0.001"));
+    for value in asked {
+        headers.append(header::ACCEPT_ENCODING, value);
+    }
+    request
 }
 
 /// Compression layers leave ETag untouched; a strong one must differ between codings.

@@ -19,6 +19,7 @@ on_both_engines! {
     media_types_and_sizes,
     refusals_have_one_order,
     encoded_answers_have_tags_of_their_own,
+    who_refuses_every_coding_is_answered_without_one,
     every_answer_has_the_safe_headers,
     request_ids_are_kept_when_they_are_plain,
     who_are_you,
@@ -219,6 +220,28 @@ async fn encoded_answers_have_tags_of_their_own(service: Service) {
     }
     tags.dedup();
     assert_eq!(tags.len(), 1, "one representation: {tags:?}");
+}
+
+async fn who_refuses_every_coding_is_answered_without_one(service: Service) {
+    let alice = User::of(&service, "alice").await;
+    for coding in ["identity;q=0", "*;q=0", "identity;q=0, deflate", "gzip;q=0, br;q=0, identity;q=0.0", "*;q=0, zstd"]
+    {
+        let headers = [("accept-encoding", coding)];
+        let read = alice.send("GET", "/api/accounts/1001", &headers, None).await;
+        let name = format!(r#"{{"nickname":"{}"}}"#, coding.replace(['"', '*'], "x"));
+        let changed = alice.send("PATCH", "/api/accounts/1001", &headers, Some(&name)).await;
+        for answer in [read, changed] {
+            assert_eq!((answer.status.as_u16(), answer.header("content-encoding")), (200, ""), "{coding}");
+        }
+    }
+    // Whoever refuses the plain form alone gets a coding of theirs.
+    let token = service.token("alice").await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (coding, used) in [("identity;q=0, gzip;q=0.001", "gzip"), ("identity;q=0, *", "br")] {
+        let asked = client.get(format!("{}/api/accounts/1001", service.base)).bearer_auth(&token);
+        let answer = asked.header("accept-encoding", coding).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["content-encoding"].to_str().unwrap()), (200, used));
+    }
 }
 
 async fn every_answer_has_the_safe_headers(service: Service) {
