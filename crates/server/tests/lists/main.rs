@@ -267,6 +267,10 @@ async fn readings_as_csv(service: Service) {
     let window = csv("?from=2025-01-13&order=asc&include=superseded", "text/csv;q=0.9, application/json;q=0.1").await;
     let dates: Vec<&str> = window.body.lines().skip(1).map(|line| line.split(',').nth(3).unwrap()).collect();
     assert!(dates.is_sorted() && dates[0] == "2025-01-13" && dates.len() == 6, "{dates:?}");
+    // A cursor of the same list is taken and has no effect, like a limit.
+    let first = bob.get("/api/meters/3002/readings?limit=2").await.json();
+    let cursor = first["nextCursor"].as_str().unwrap();
+    assert_eq!(csv(&format!("?limit=2&cursor={cursor}"), "text/csv").await.body, answer.body);
     for (query, accept, code) in
         [("?from=x", "text/csv", "from:invalid-date"), ("?cursor=x", "text/csv", "cursor:invalid-cursor")]
     {
