@@ -135,6 +135,7 @@ async fn authorized(
         Refusal::NotEnrolled => Problem::new(problem::NOT_ENROLLED)
             .header(header::LINK, "</api/enrollment>; rel=\"https://ossrep.org/rels/enrollment\""),
         Refusal::Inactive => store::StoreError::Inactive.into(),
+        Refusal::Closed => Problem::new(problem::INACTIVE).allowed(&[]),
     })?;
     let accept = negotiate::accept(&parts.headers, route.produces)?;
     negotiate::content_type(&parts.headers, route.consumes)?;
