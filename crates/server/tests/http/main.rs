@@ -4,6 +4,7 @@
 
 #[path = "../ask/mod.rs"]
 mod ask;
+mod cors;
 mod malformed;
 #[path = "../support/mod.rs"]
 mod support;
