@@ -154,6 +154,7 @@ async fn media_types_and_sizes(service: Service) {
     assert_eq!(seen(&alice.put(path, &body(64 * 1024 + 1)).await), refusal(413, "content-too-large"));
     let answer = alice.send("POST", "/api/premises/2001/set-primary", &[], Some("{}")).await;
     assert_eq!(seen(&answer), refusal(413, "content-too-large"), "this operation takes no body");
+    assert_eq!(answer.json()["detail"], "This operation takes no body.");
 }
 
 /// 405, 401, 403, 406/413/415, 400, 404, 412, 422: from a request that is wrong in every way, one fault
