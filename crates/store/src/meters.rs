@@ -53,8 +53,7 @@ pub(crate) const COLUMNS: usize = 10;
 statements! {
     AT_PREMISE = { concat!("SELECT ", meter_columns!(), ", ", last_reading_columns!(), ", p.start_at, p.end_at
         FROM premise p ", meters_of_premise!(), "
-        WHERE p.customer_id = $1 AND p.premise_id = $2 AND (p.end_at IS NULL OR p.end_at > $3)
-            AND (m.meter_id IS NULL OR m.meter_id > $4)
+        WHERE p.customer_id = $1 AND p.premise_id = $2 AND (p.end_at IS NULL OR p.end_at > $3) AND m.meter_id > $4
         ORDER BY m.meter_id LIMIT $5") };
     // The latest occupancy wins where a customer left and came back.
     FIND = { concat!("SELECT k.wrapped, ", premises::premise_columns!(), ", ", meter_columns!(), ", ",
@@ -122,8 +121,8 @@ pub async fn at_premise(
 ) -> Result<Option<Guarded<Vec<Meter>>>, StoreError> {
     let (cutoff, from) = (session.readable_since(), after.map_or(0, Id::get));
     let rows = session.own(&AT_PREMISE, params![premise.get(), cutoff, from, limit]).await?;
-    // No row also means "none after this id": whether the premise is there decides between the two.
-    if rows.is_empty() && (after.is_none() || premises::find(session, premise).await?.is_none()) {
+    // No row also means "no meter (after this id)": whether the premise is there decides between the two.
+    if rows.is_empty() && premises::find(session, premise).await?.is_none() {
         return Ok(None);
     }
     let mut meters = Vec::new();

@@ -47,8 +47,10 @@ pub enum Refusal {
     Forbidden,
     /// Signed in, with the right role, but linked to no customer.
     NotEnrolled,
-    /// The customer is inactive, and the rule does not allow that (any more).
+    /// The customer is inactive, and the rule does not allow that.
     Inactive,
+    /// The customer has been inactive for so long that no rule allows anything any more.
+    Closed,
 }
 
 impl Caller {
@@ -63,7 +65,10 @@ impl Caller {
         let link = self.link.as_ref().ok_or(Refusal::NotEnrolled)?;
         if link.status == Status::Inactive {
             let readable = link.inactive_since.is_some_and(|since| now.since(since) < READABLE_DAYS * 24 * HOUR);
-            if !(self.rule.while_inactive && readable) {
+            if !readable {
+                return Err(Refusal::Closed);
+            }
+            if !self.rule.while_inactive {
                 return Err(Refusal::Inactive);
             }
         }

@@ -128,7 +128,7 @@ fn phone(text: &str) -> Result<String, FieldError> {
 personal_types! {
     /// An e-mail address (RFC 5322 addr-spec, RFC 6531 letters allowed), at most 254 bytes.
     EmailAddress by email, schema
-        {"type": "string", "format": "email", "minLength": 6, "maxLength": 254, "examples": ["john.smith@example.com"]};
+        {"type": "string", "format": "email", "minLength": 5, "maxLength": 254, "examples": ["john.smith@example.com"]};
     /// A telephone number. Those of North America are stored as `(555) 123-4567`, others in
     /// international form; numbers without `+` are read as numbers of the United States.
     PhoneNumber by phone, schema
@@ -180,6 +180,14 @@ mod tests {
             assert_eq!(phone(shown).as_deref(), Ok(shown), "{shown} stays");
             assert_eq!(fold_phone(text).as_deref(), Some(e164), "{text}");
         }
+    }
+
+    #[test]
+    fn the_schema_takes_the_shortest_address() {
+        use crate::personal::Personal as _;
+        let schema = schemars::schema_for!(EmailAddress).to_value();
+        assert!(EmailAddress::parse("a@b.c").is_ok());
+        assert_eq!(schema["minLength"], "a@b.c".len());
     }
 
     #[test]

@@ -29,9 +29,24 @@ fn allowed(c: char) -> bool {
         | '\u{E0020}'..='\u{E01EF}')
 }
 
-/// Whether the character shows nothing: a text of these alone is blank.
+/// Whether the character shows nothing by itself (blanks, fillers of Hangul and Braille, joiners, marks of
+/// direction, variation selectors, tags): a text of these alone is blank.
 fn invisible(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+    c.is_whitespace()
+        || matches!(c,
+            '\u{AD}'
+            | '\u{34F}'
+            | '\u{61C}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{180E}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2060}'..='\u{2065}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{E0020}'..='\u{E01EF}')
 }
 
 /// Trims, normalises to NFC and refuses what [`allowed`] refuses; `max` counts Unicode scalar values.
@@ -189,6 +204,25 @@ mod tests {
     fn what_deceives_or_shows_nothing_is_refused() {
         for text in ["", "  ", "\u{200B}\u{200D}", "\t\n", "\u{AD}"] {
             assert_eq!(code(text), Err("blank"), "{text:?}");
+        }
+        for nothing in [
+            '\u{34F}',
+            '\u{61C}',
+            '\u{115F}',
+            '\u{1160}',
+            '\u{180E}',
+            '\u{2062}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{FE00}',
+            '\u{FE0F}',
+            '\u{FFA0}',
+            '\u{E0020}',
+            '\u{E01EF}',
+        ] {
+            assert_eq!(code(&format!("{nothing} {nothing}")), Err("blank"), "{:x}", u32::from(nothing));
+            let within = format!("a{nothing}b");
+            assert_eq!(code(&within), Ok(within), "{:x}", u32::from(nothing));
         }
         for bad in [
             '\0',

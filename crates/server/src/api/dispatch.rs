@@ -135,6 +135,7 @@ async fn authorized(
         Refusal::NotEnrolled => Problem::new(problem::NOT_ENROLLED)
             .header(header::LINK, "</api/enrollment>; rel=\"https://ossrep.org/rels/enrollment\""),
         Refusal::Inactive => store::StoreError::Inactive.into(),
+        Refusal::Closed => Problem::new(problem::INACTIVE).allowed(&[]),
     })?;
     let accept = negotiate::accept(&parts.headers, route.produces)?;
     negotiate::content_type(&parts.headers, route.consumes)?;
@@ -239,13 +240,17 @@ async fn read_body(body: Body, route: &Route) -> Result<Bytes, Problem> {
         return Ok(Bytes::new());
     }
     let limit = if route.consumes.is_some() { route.body_limit } else { 0 };
+    let too_large = || {
+        let problem = Problem::new(problem::CONTENT_TOO_LARGE);
+        if limit > 0 { problem } else { problem.detail("This operation takes no body.") }
+    };
     if body.size_hint().lower() > limit as u64 {
-        return Err(Problem::new(problem::CONTENT_TOO_LARGE));
+        return Err(too_large());
     }
     let read = tokio::time::timeout(route.time_limit, Limited::new(body, limit).collect()).await;
     match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(problem::CONTENT_TOO_LARGE)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) | Err(_) => {
             let message = "The body ended before its announced length, or came too slowly.";
             Err(Problem::of_header("Content-Length", message))

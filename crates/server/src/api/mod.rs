@@ -5,6 +5,7 @@
 
 mod accounts;
 mod call;
+mod cors;
 mod cursor;
 mod customers;
 mod dispatch;
@@ -28,14 +29,11 @@ use axum::{
     Router,
     extract::Request,
     middleware,
-    response::Response,
+    response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
 use http::{HeaderValue, Method, StatusCode, header};
-use tower_http::{
-    compression::CompressionLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
+use tower_http::compression::CompressionLayer;
 
 use self::{
     dispatch::{dispatch, finish},
@@ -103,26 +101,27 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// Compression, the ETag of encoded answers, and CORS where it is configured.
-pub fn layered(router: Router, app: &App) -> Router {
+fn layered(router: Router, app: &Arc<App>) -> Router {
     let router = router.layer(CompressionLayer::new()).layer(middleware::map_response(coded_etag));
+    let router = router.layer(middleware::map_request(plain_at_least));
     if app.cors_origins.is_empty() {
         return router;
     }
-    let origins: Vec<HeaderValue> = app.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-    let request_id = header::HeaderName::from_static("x-request-id");
-    let cors = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::PUT, Method::PATCH, Method::POST, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            header::HeaderName::from_static("idempotency-key"),
-            request_id.clone(),
-        ])
-        .expose_headers([header::ETAG, header::RETRY_AFTER, request_id]);
-    router.layer(cors)
+    let app = Arc::clone(app);
+    router.layer(middleware::from_fn(move |request, next| cors::answer(Arc::clone(&app), request, next)))
+}
+
+/// Compression layers answer 406 to who refuses every coding, after the work was done. The plain form, as the
+/// very last choice, always remains (RFC 9110 section 12.5.3 leaves it to the server).
+async fn plain_at_least(mut request: Request) -> Request {
+    let asked: Vec<HeaderValue> = request.headers().get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
+    let headers = request.headers_mut();
+    // In front: of two qualities of one coding, the first counts beside a `*`.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity;q=0.001"));
+    for value in asked {
+        headers.append(header::ACCEPT_ENCODING, value);
+    }
+    request
 }
 
 /// Compression layers leave ETag untouched; a strong one must differ between codings.
@@ -143,8 +142,7 @@ type Fixed = std::future::Ready<Response>;
 
 fn options(app: Arc<App>, allowed: String) -> impl Fn(Request) -> Fixed + Clone + Send + Sync + 'static {
     move |request| {
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::NO_CONTENT;
+        let mut response = StatusCode::NO_CONTENT.into_response();
         response.headers_mut().extend(HeaderValue::from_str(&allowed).map(|allowed| (header::ALLOW, allowed)));
         std::future::ready(finish(response, &origin::request_id(&app, request.headers())))
     }

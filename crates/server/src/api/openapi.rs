@@ -153,17 +153,17 @@ fn tag_header(name: &str, about: &str) -> Value {
 
 /// The editable members of a representation, all of them required for PUT, none for PATCH.
 fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &SchemaGenerator) -> Value {
-    let name = answer.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
-    let whole = name.and_then(|name| generator.definitions().get(name)).unwrap_or(answer);
+    let whole = resolved(answer, generator);
+    let patch = route.method == Method::PATCH;
     let all = whole.get("properties").and_then(Value::as_object);
     let chosen = all.into_iter().flatten().filter(|(name, _)| route.editable.contains(&name.as_str()));
-    let properties: Map<String, Value> = chosen.map(|(name, schema)| (name.clone(), schema.clone())).collect();
+    let member = |schema| if patch { patched(schema, generator) } else { schema.clone() };
+    let properties: Map<String, Value> = chosen.map(|(name, schema)| (name.clone(), member(schema))).collect();
     // Members of one kind of customer only are not required by the schema; the service knows the kind.
     let always: Vec<&str> =
         whole.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let required: Vec<&str> = route.editable.iter().copied().filter(|name| always.contains(name)).collect();
     let mut schema = json!({"type": "object", "properties": properties});
-    let patch = route.method == Method::PATCH;
     if let (Value::Object(schema), false) = (&mut schema, patch) {
         schema.insert("required".into(), required.into());
     }
@@ -181,6 +181,25 @@ fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &Sch
         .map(|(n, v)| (n.clone(), v.clone()))
         .collect();
     json!({"required": true, "description": about, "content": {media_type: {"schema": schema, "example": example}}})
+}
+
+/// What a schema refers to, or itself.
+fn resolved<'a>(schema: &'a Value, generator: &'a SchemaGenerator) -> &'a Value {
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+    name.and_then(|name| generator.definitions().get(name)).unwrap_or(schema)
+}
+
+/// A member of a merge patch. An object is merged as the whole is, so that it requires none of its members.
+fn patched(schema: &Value, generator: &SchemaGenerator) -> Value {
+    let mut whole = resolved(schema, generator).clone();
+    let Some(members) = whole.get_mut("properties").and_then(Value::as_object_mut) else { return schema.clone() };
+    for member in members.values_mut() {
+        *member = patched(member, generator);
+    }
+    if let Some(whole) = whole.as_object_mut() {
+        whole.remove("required");
+    }
+    whole
 }
 
 /// The answers; refusals stand among the components, shared by the operations that have the same ones.
@@ -269,5 +288,31 @@ mod tests {
             names.push(route.rule.action);
         }
         assert!(names.len() >= 30);
+    }
+
+    #[test]
+    fn a_patch_requires_nothing_at_any_depth() {
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        let mut nested = 0;
+        for route in routes() {
+            let Some(media_type) = route.consumes else { continue };
+            let operation = &document["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
+            let schema = &operation["requestBody"]["content"][media_type]["schema"];
+            assert!(schema["properties"].is_object(), "{}", route.path);
+            if route.method != Method::PATCH {
+                assert!(schema["required"].is_array(), "{}", route.path);
+                continue;
+            }
+            let mut open = vec![schema];
+            while let Some(schema) = open.pop() {
+                assert!(schema.get("required").is_none(), "{}: {schema}", route.path);
+                let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+                open.extend(name.map(|name| &document["components"]["schemas"][name]));
+                let members = schema["properties"].as_object();
+                nested += usize::from(members.is_some());
+                open.extend(members.into_iter().flat_map(|members| members.values()));
+            }
+        }
+        assert!(nested > 8, "preferences have three objects: {nested}");
     }
 }

@@ -150,7 +150,7 @@ pub struct Problem {
     kind: &'static Kind,
     detail: Option<String>,
     errors: Vec<ErrorAt>,
-    allowed: &'static [&'static str],
+    allowed: Option<&'static [&'static str]>,
     headers: Vec<(header::HeaderName, HeaderValue)>,
     again: bool,
 }
@@ -167,14 +167,14 @@ struct Body<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ErrorAt],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    allowed: &'a [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<&'static [&'static str]>,
 }
 
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: &'static Kind) -> Self {
-        Self { kind, detail: None, errors: Vec::new(), allowed: &[], headers: Vec::new(), again: false }
+        Self { kind, detail: None, errors: Vec::new(), allowed: None, headers: Vec::new(), again: false }
     }
 
     /// With a sentence about this occurrence; it never repeats what was sent.
@@ -189,6 +189,12 @@ impl Problem {
         // A short request must not make a long answer.
         errors.truncate(MOST_ERRORS);
         Self { errors, ..self }
+    }
+
+    /// With what the present state allows, which may be nothing.
+    #[must_use]
+    pub fn allowed(self, allowed: &'static [&'static str]) -> Self {
+        Self { allowed: Some(allowed), ..self }
     }
 
     /// A header that does not follow its grammar.
@@ -272,7 +278,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::TooMuch => too_much(),
-            StoreError::Inactive => Self { allowed: &["contact data", "mailing address"], ..Self::new(INACTIVE) },
+            StoreError::Inactive => Self::new(INACTIVE).allowed(&["contact data", "mailing address"]),
             StoreError::KeyReused => Self::new(KEY_REUSED),
             StoreError::KeyBusy => Self::new(KEY_BUSY).header(header::RETRY_AFTER, RETRY_AFTER),
             StoreError::OutcomeUnknown => {
@@ -302,7 +308,7 @@ impl From<Failure> for Problem {
             }
             Failure::Refused { code, allowed } => {
                 let kind = KINDS.iter().find(|kind| kind.code == code).unwrap_or(&INACTIVE);
-                Self { allowed, ..Self::new(kind) }
+                Self::new(kind).allowed(allowed)
             }
             Failure::TooMuch => too_much(),
             Failure::Store(error) => error.into(),

@@ -164,10 +164,10 @@ async fn list_readings(call: Call<MeterId, ReadingsQuery>) -> Result<Response, P
     let ReadingsQuery { page, limit, cursor } = &call.query;
     let after = call.position::<2>(cursor.as_deref())?;
     let after = after.and_then(|[at, id]| Some((Instant::from_micros(at), ReadingId::new(id)?)));
-    let page = Page { after, limit: limit.saturating_add(1), ..*page };
     if call.accepted() == CSV {
-        return stream(&call, page).await;
+        return stream(&call, *page).await;
     }
+    let page = Page { after, limit: limit.saturating_add(1), ..*page };
     let (meter, mut found) = readings::page(&call.app, &call.scope, call.path, page).await?;
     // Newest first, the reading before the last one of the page is the extra one: it was linked already.
     let next_cursor = call.next(&mut found, *limit, |reading| [reading.read_at.micros(), reading.id.get()]);

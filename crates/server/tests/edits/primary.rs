@@ -86,11 +86,19 @@ async fn who_left_may_still_be_reached(service: Service) {
     {
         let answer = dave.patch(path, body).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "inactive"), "{path}: {}", answer.body);
+        assert_eq!(answer.json()["allowed"], json!(["contact data", "mailing address"]), "{path}");
     }
     assert_eq!(dave.post("/api/premises/2090/set-primary").await.status, 409);
     // After 24 months even reading ends.
     service.clock.forward(720 * 24 * domain::time::HOUR);
     let dave = User::of(&service, "dave").await;
-    let answer = dave.get("/api/customer").await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "inactive"), "{}", answer.body);
+    let body = r#"{"nickname":"Old"}"#;
+    for answer in [
+        dave.get("/api/customer").await,
+        dave.patch("/api/customer", r#"{"email":null}"#).await,
+        dave.patch("/api/accounts/1090", body).await,
+    ] {
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "inactive"), "{}", answer.body);
+        assert_eq!(answer.json()["allowed"], json!([]), "nothing is left to them");
+    }
 }

@@ -4,6 +4,7 @@
 
 #[path = "../ask/mod.rs"]
 mod ask;
+mod cors;
 mod malformed;
 #[path = "../support/mod.rs"]
 mod support;
@@ -19,6 +20,7 @@ on_both_engines! {
     media_types_and_sizes,
     refusals_have_one_order,
     encoded_answers_have_tags_of_their_own,
+    who_refuses_every_coding_is_answered_without_one,
     every_answer_has_the_safe_headers,
     request_ids_are_kept_when_they_are_plain,
     who_are_you,
@@ -152,6 +154,7 @@ async fn media_types_and_sizes(service: Service) {
     assert_eq!(seen(&alice.put(path, &body(64 * 1024 + 1)).await), refusal(413, "content-too-large"));
     let answer = alice.send("POST", "/api/premises/2001/set-primary", &[], Some("{}")).await;
     assert_eq!(seen(&answer), refusal(413, "content-too-large"), "this operation takes no body");
+    assert_eq!(answer.json()["detail"], "This operation takes no body.");
 }
 
 /// 405, 401, 403, 406/413/415, 400, 404, 412, 422: from a request that is wrong in every way, one fault
@@ -219,6 +222,28 @@ async fn encoded_answers_have_tags_of_their_own(service: Service) {
     }
     tags.dedup();
     assert_eq!(tags.len(), 1, "one representation: {tags:?}");
+}
+
+async fn who_refuses_every_coding_is_answered_without_one(service: Service) {
+    let alice = User::of(&service, "alice").await;
+    for coding in ["identity;q=0", "*;q=0", "identity;q=0, deflate", "gzip;q=0, br;q=0, identity;q=0.0", "*;q=0, zstd"]
+    {
+        let headers = [("accept-encoding", coding)];
+        let read = alice.send("GET", "/api/accounts/1001", &headers, None).await;
+        let name = format!(r#"{{"nickname":"{}"}}"#, coding.replace(['"', '*'], "x"));
+        let changed = alice.send("PATCH", "/api/accounts/1001", &headers, Some(&name)).await;
+        for answer in [read, changed] {
+            assert_eq!((answer.status.as_u16(), answer.header("content-encoding")), (200, ""), "{coding}");
+        }
+    }
+    // Whoever refuses the plain form alone gets a coding of theirs.
+    let token = service.token("alice").await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (coding, used) in [("identity;q=0, gzip;q=0.001", "gzip"), ("identity;q=0, *", "br")] {
+        let asked = client.get(format!("{}/api/accounts/1001", service.base)).bearer_auth(&token);
+        let answer = asked.header("accept-encoding", coding).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["content-encoding"].to_str().unwrap()), (200, used));
+    }
 }
 
 async fn every_answer_has_the_safe_headers(service: Service) {

@@ -12,11 +12,12 @@ use ask::{User, records};
 use domain::time::Instant;
 use serde_json::Value;
 use similar_asserts::assert_eq;
-use store::audit::Outcome;
+use store::{Location, audit::Outcome};
 use support::Service;
 
 on_both_engines! {
     page_by_page_is_all_at_once,
+    a_service_point_without_a_meter_takes_no_place,
     cursors_are_bound,
     readings_in_order_and_window,
     superseded_readings_are_shown_on_request,
@@ -73,6 +74,36 @@ async fn page_by_page_is_all_at_once(service: Service) {
     );
     let first = bob.get("/api/meters/3002/readings").await.json();
     assert_eq!(first["readings"].as_array().unwrap().len(), 100, "the default");
+}
+
+async fn a_service_point_without_a_meter_takes_no_place(service: Service) {
+    ask::enrol_dave(&service, None).await;
+    let bob = User::of(&service, "bob").await;
+    let path = "/api/premises/2003/meters";
+    let before = bob.get(path).await.json();
+    let before = before["meters"].as_array().unwrap();
+    // Dave's service points have no meters: bob's premise gets one of them besides its own.
+    let sql = "INSERT INTO premise_service_point (customer_id, premise_id, service_point_id) VALUES (2, 2003, 4090)";
+    match service.db.location() {
+        Location::Directory(dir) => {
+            rusqlite::Connection::open(dir.join("main.sqlite")).unwrap().execute_batch(sql).unwrap();
+        }
+        Location::Server(url) => {
+            let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute(sql).await.unwrap();
+        }
+    }
+    for limit in [1, 2, 3] {
+        assert_eq!(pages(&bob, path, "meters", limit).await, *before, "by {limit}");
+    }
+    // Nothing at all is an empty list where the premise is one's own.
+    let dave = User::of(&service, "dave").await;
+    for limit in ["", "?limit=1"] {
+        let empty = dave.get(&format!("/api/premises/2090/meters{limit}")).await;
+        assert_eq!((empty.status.as_u16(), empty.body.as_str()), (200, r#"{"meters":[],"nextCursor":null}"#));
+        assert_eq!(dave.get(&format!("/api/premises/2003/meters{limit}")).await.status, 404);
+    }
 }
 
 async fn cursors_are_bound(service: Service) {
@@ -236,6 +267,10 @@ async fn readings_as_csv(service: Service) {
     let window = csv("?from=2025-01-13&order=asc&include=superseded", "text/csv;q=0.9, application/json;q=0.1").await;
     let dates: Vec<&str> = window.body.lines().skip(1).map(|line| line.split(',').nth(3).unwrap()).collect();
     assert!(dates.is_sorted() && dates[0] == "2025-01-13" && dates.len() == 6, "{dates:?}");
+    // A cursor of the same list is taken and has no effect, like a limit.
+    let first = bob.get("/api/meters/3002/readings?limit=2").await.json();
+    let cursor = first["nextCursor"].as_str().unwrap();
+    assert_eq!(csv(&format!("?limit=2&cursor={cursor}"), "text/csv").await.body, answer.body);
     for (query, accept, code) in
         [("?from=x", "text/csv", "from:invalid-date"), ("?cursor=x", "text/csv", "cursor:invalid-cursor")]
     {

@@ -1,0 +1,96 @@
+//! CORS where it is configured: preflights and nothing else are answered differently.
+
+use axum::body::Body;
+use http::{Request, Response};
+use server::{
+    api,
+    app::{App, Limits, Parts},
+    telemetry::Metrics,
+};
+use similar_asserts::assert_eq;
+use std::sync::Arc;
+use tower::ServiceExt;
+
+use crate::{on_both_engines, support::Service};
+
+on_both_engines! { only_preflights_differ, listed_origins_may_read }
+
+const PORTAL: &str = "https://portal.example";
+
+/// The same service for pages of the portal.
+fn open(service: &Service) -> axum::Router {
+    let app = &service.app;
+    api::router(App::new(Parts {
+        store: Arc::clone(&app.store),
+        authenticator: Arc::clone(&app.authenticator),
+        clock: app.clock.clone(),
+        random: app.random.clone(),
+        business_time: None,
+        zone: app.zone.clone(),
+        limits: Limits { caller_per_second: 1000, caller_burst: 1000, failures_per_minute: 1000 },
+        metrics: Arc::new(Metrics::default()),
+        cors_origins: vec![PORTAL.to_owned()],
+        trusted_proxies: Vec::new(),
+    }))
+}
+
+async fn ask(router: &axum::Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    let request = Request::builder().method(method).uri(path).header("x-request-id", "same");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+fn header(answer: &Response<Body>, name: &str) -> String {
+    let values = answer.headers().get_all(name).iter().map(|value| value.to_str().unwrap().to_ascii_lowercase());
+    values.collect::<Vec<_>>().join(", ")
+}
+
+async fn only_preflights_differ(service: Service) {
+    let (open, closed) = (open(&service), api::router(Arc::clone(&service.app)));
+    let wants = ("access-control-request-method", "PATCH");
+    for path in ["/api/customer", "/api/premises/2001/set-primary", "/api/docs", "/api/nothing"] {
+        for headers in [&[][..], &[("origin", PORTAL)], &[wants]] {
+            let (with, without) =
+                (ask(&open, "OPTIONS", path, headers).await, ask(&closed, "OPTIONS", path, headers).await);
+            assert_eq!(with.status(), without.status(), "{path} {headers:?}");
+            for name in ["allow", "x-request-id", "x-content-type-options", "content-type"] {
+                assert_eq!(header(&with, name), header(&without, name), "{name} of {path} {headers:?}");
+            }
+        }
+        let preflight = ask(&open, "OPTIONS", path, &[("origin", PORTAL), wants]).await;
+        assert_eq!(preflight.status(), 204, "{path}");
+        for (name, value) in [
+            ("access-control-allow-origin", PORTAL),
+            ("access-control-max-age", "600"),
+            ("x-request-id", "same"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(header(&preflight, name), value, "{name} of {path}");
+        }
+        let (methods, headers, vary) = (
+            header(&preflight, "access-control-allow-methods"),
+            header(&preflight, "access-control-allow-headers"),
+            header(&preflight, "vary"),
+        );
+        assert!(methods.contains("patch") && methods.contains("put"), "{methods}");
+        assert!(vary.contains("origin"), "{vary}");
+        for name in ["authorization", "content-type", "if-match", "idempotency-key", "traceparent", "x-request-id"] {
+            assert!(headers.contains(name), "{name}: {headers}");
+        }
+    }
+}
+
+async fn listed_origins_may_read(service: Service) {
+    let open = open(&service);
+    for (origin, allowed) in [(PORTAL, PORTAL), ("https://portal.example.evil", ""), ("null", "")] {
+        for headers in [&[("origin", origin)][..], &[("origin", origin), ("access-control-request-method", "GET")]] {
+            let method = if headers.len() == 1 { "GET" } else { "OPTIONS" };
+            let answer = ask(&open, method, "/api/customer", headers).await;
+            assert_eq!(answer.status(), if method == "GET" { 401 } else { 204 });
+            assert_eq!(header(&answer, "access-control-allow-origin"), allowed, "{method} {origin}");
+            assert!(header(&answer, "vary").contains("origin"), "{method} {origin}");
+        }
+    }
+    let answer = ask(&open, "GET", "/api/customer", &[("origin", PORTAL)]).await;
+    assert_eq!(header(&answer, "access-control-expose-headers"), "etag,retry-after,x-request-id");
+}
