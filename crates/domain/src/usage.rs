@@ -146,14 +146,16 @@ pub fn window(advances: &[Advance], from: Instant, to: Instant) -> WindowUsage {
     WindowUsage { total, quality, complete: covered && total.is_some() }
 }
 
-/// The usage of one register in the parts of `[from, to)`, oldest first, clipped to the window.
+/// The usage of one register in the parts of `[from, to)`, oldest first, clipped to the window. A part is known
+/// when the register is known for as much of it as its meter serves, from an instant to another or until now:
+/// what a meter did not serve belongs to the one before or after it, and is not missing.
 ///
 /// # Errors
 /// [`TooMany`] parts.
 pub fn buckets(
     advances: &[Advance],
-    from: Instant,
-    to: Instant,
+    (from, to): (Instant, Instant),
+    (since, until): (Instant, Option<Instant>),
     group_by: GroupBy,
     zone: &Zone,
 ) -> Result<Vec<Bucket>, TooMany> {
@@ -162,7 +164,8 @@ pub fn buckets(
         if list.len() == MAX_BUCKETS {
             return Err(TooMany);
         }
-        list.push(bucket(advances, start, end, zone));
+        let served = (start.max(since), until.map_or(end, |until| until.min(end)));
+        list.push(Bucket { start, end, local_date: zone.date(start), ..bucket(advances, served, zone) });
         Ok(())
     };
     if group_by == GroupBy::Reading {
@@ -199,7 +202,7 @@ fn next_edge(at: Instant, group_by: GroupBy, zone: &Zone) -> Instant {
     }
 }
 
-fn bucket(advances: &[Advance], start: Instant, end: Instant, zone: &Zone) -> Bucket {
+fn bucket(advances: &[Advance], (start, end): (Instant, Instant), zone: &Zone) -> Bucket {
     let Span { known, quality, interpolated, covered } = span(advances, start, end, MAX_GAP);
     let usage = if covered { quantity(known) } else { None };
     let quality = match usage {
@@ -229,7 +232,7 @@ pub fn sum(windows: impl IntoIterator<Item = WindowUsage>) -> WindowUsage {
 }
 
 /// The buckets of several meters together: those with the same beginning and end are one, oldest first.
-/// A bucket has no `complete`: where one meter's part is missing, the rest is summed and is `mixed`.
+/// A bucket has no `complete`: where the part of one meter that serves is missing, all of it is.
 ///
 /// For every grouping but [`GroupBy::Reading`], whose buckets differ from meter to meter.
 pub fn sum_buckets(lists: impl IntoIterator<Item = Vec<Bucket>>) -> Vec<Bucket> {
@@ -259,8 +262,7 @@ fn merge(left: Vec<Bucket>, right: Vec<Bucket>) -> Vec<Bucket> {
 fn together(one: Bucket, other: Bucket) -> Bucket {
     let (usage, quality) = match (one.usage, other.usage) {
         (Some(a), Some(b)) => (a.checked_add(b), one.quality.merged(other.quality)),
-        (None, None) => (None, UsageQuality::Missing),
-        (a, b) => (a.or(b), UsageQuality::Mixed),
+        _ => (None, UsageQuality::Missing),
     };
     Bucket { usage, quality: if usage.is_none() { UsageQuality::Missing } else { quality }, ..one }
 }

@@ -40,6 +40,17 @@ fn daily(from: &str, days: i64) -> Vec<Advance> {
     advances(&readings, FIVE)
 }
 
+/// The parts of a window that the meter serves from beginning to end.
+fn buckets(
+    advances: &[Advance],
+    from: Instant,
+    to: Instant,
+    group_by: GroupBy,
+    zone: &Zone,
+) -> Result<Vec<Bucket>, TooMany> {
+    super::buckets(advances, (from, to), (from, None), group_by, zone)
+}
+
 #[test]
 fn the_sample_sums_what_is_there_and_is_not_complete() {
     // 25 advances from 228 to 1245, the last reading on 2025-01-10.
@@ -154,8 +165,12 @@ fn meters_are_summed_with_what_is_known() {
     assert!(sum([a, a]).complete);
     let cut = |list| buckets(list, from, to, GroupBy::Day, &texas()).unwrap();
     let days = sum_buckets([cut(&one), cut(&other)]);
-    let seen: Vec<_> = days.iter().map(|b| (units(b.usage).unwrap(), b.quality)).collect();
-    assert_eq!(seen, [("1".into(), UsageQuality::Mixed), ("3".into(), UsageQuality::Actual)]);
+    let seen: Vec<_> = days.iter().map(|b| (units(b.usage), b.quality)).collect();
+    assert_eq!(seen, [(None, UsageQuality::Missing), (Some("3".into()), UsageQuality::Actual)]);
+    // What a meter does not serve is not missing.
+    let from_second = |list| super::buckets(list, (from, to), (day("2025-01-02"), None), GroupBy::Month, &texas());
+    let month = from_second(&other).unwrap();
+    assert_eq!((month.len(), month[0].start, units(month[0].usage)), (1, from, Some("1".into())));
 }
 
 /// Readings at odd instants with odd values, gaps of up to 60 hours.

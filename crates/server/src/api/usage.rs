@@ -57,7 +57,7 @@ impl FromQuery for UsageWindow {
         let to = to?.unwrap_or_else(|| start(query, query.today()));
         let from = from?.unwrap_or_else(|| start(query, to.date.plus_days(-TRAILING_DAYS)));
         if from.instant >= to.instant {
-            query.refuse("from", "invalid-window", "Write a from that lies before to.");
+            query.refuse("from", "invalid-window", "Write a from that lies before to, which is today unless given.");
             return None;
         }
         Some(Self { window: Window { from: from.instant, to: to.instant }, from: from.date, to: to.date })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::{
     ids::{AccountId, MeterId, PremiseId},
     meters::MeterType,
-    readings::{Register, RegisterReading, advances},
+    readings::{Advance, Register, RegisterReading, advances},
     time::Instant,
     usage::{Bucket, GroupBy, WindowUsage, buckets, sum, sum_buckets, window},
 };
@@ -54,11 +54,13 @@ impl Series {
         }))
     }
 
-    fn advances(&self, served: &Served, register: Register) -> Option<Vec<domain::readings::Advance>> {
+    /// The advances of a register. Every meter has the delivered one, read or not.
+    fn advances(&self, served: &Served, register: Register) -> Option<Vec<Advance>> {
         let (start, end) = served.meter.visible;
-        let seen = self.readings.get(&(served.meter.id, register))?.iter();
+        let seen = self.readings.get(&(served.meter.id, register)).map(Vec::as_slice);
+        let seen = seen.or((register == Register::Delivered).then_some(&[]))?;
         let seen: Vec<_> =
-            seen.filter(|r| r.read_at >= start && end.is_none_or(|end| r.read_at <= end)).copied().collect();
+            seen.iter().filter(|r| r.read_at >= start && end.is_none_or(|end| r.read_at <= end)).copied().collect();
         Some(advances(&seen, served.meter.dial))
     }
 
@@ -112,9 +114,9 @@ fn usage_of(app: &App, series: &Series, of: &[&Served], over: Window, by: GroupB
         let mut each = Vec::with_capacity(of.len());
         for served in of {
             let Some(advances) = series.advances(served, register) else { continue };
-            let mut one = buckets(&advances, over.from, over.to, by, &app.zone).map_err(|_| Failure::TooMuch)?;
+            let (start, end) = served.meter.visible;
+            let mut one = cut(app, &advances, over, (start, end), by)?;
             if of.len() > 1 {
-                let (start, end) = served.meter.visible;
                 one.retain(|bucket| bucket.end > start && end.is_none_or(|end| bucket.start < end));
             }
             each.push(one);
@@ -123,10 +125,12 @@ fn usage_of(app: &App, series: &Series, of: &[&Served], over: Window, by: GroupB
     };
     let mut delivered = split(Register::Delivered)?;
     if delivered.is_empty() {
-        delivered = buckets(&[], over.from, over.to, by, &app.zone).map_err(|_| Failure::TooMuch)?;
+        delivered = cut(app, &[], over, (over.from, None), by)?;
     }
     let mut received = split(Register::Received)?.into_iter().peekable();
     let pairs = delivered.into_iter().map(|bucket| {
+        // Buckets of readings may have no partner.
+        while received.next_if(|r| r.start < bucket.start).is_some() {}
         let other = received.next_if(|r| (r.start, r.end) == (bucket.start, bucket.end));
         (bucket, other)
     });
@@ -140,7 +144,17 @@ fn usage_of(app: &App, series: &Series, of: &[&Served], over: Window, by: GroupB
 
 /// Refuses windows that hold too many buckets before anything is read for them.
 fn few_buckets(app: &App, over: Window, by: GroupBy) -> Result<(), Failure> {
-    buckets(&[], over.from, over.to, by, &app.zone).map(drop).map_err(|_| Failure::TooMuch)
+    cut(app, &[], over, (over.from, None), by).map(drop)
+}
+
+fn cut(
+    app: &App,
+    advances: &[Advance],
+    over: Window,
+    served: (Instant, Option<Instant>),
+    by: GroupBy,
+) -> Result<Vec<Bucket>, Failure> {
+    buckets(advances, (over.from, over.to), served, by, &app.zone).map_err(|_| Failure::TooMuch)
 }
 
 /// The usage of one meter.

@@ -17,6 +17,8 @@ on_both_engines! {
     parts_add_up_to_each_other,
     summaries_count_what_usage_counts,
     what_nobody_read_is_null,
+    a_meter_that_nobody_read_is_missing_in_its_account,
+    a_missing_received_reading_harms_its_own_bucket_alone,
 }
 
 async fn windows_of_readings_and_usage(service: Service) {
@@ -113,6 +115,20 @@ async fn usage_adds_up_whatever_the_buckets(service: Service) {
         }
         totals.dedup();
         assert_eq!(totals.len(), 1, "{path}: {totals:?}");
+    }
+    // Over the exchange of 2024-08-18, and from before anybody's meter was there.
+    for (path, window) in [
+        ("/api/accounts/1003/usage", "from=2024-08-01&to=2024-09-01"),
+        ("/api/accounts/1003/usage", "from=2024-01-01&to=2025-01-10"),
+        ("/api/meters/3003/usage", "from=2024-08-01&to=2024-09-01"),
+        ("/api/meters/3004/usage", "from=2024-08-01&to=2024-09-01"),
+    ] {
+        for by in ["day", "week", "month"] {
+            let body = bob.get(&format!("{path}?{window}&groupBy={by}")).await.json();
+            let known = body["buckets"].as_array().unwrap().iter().filter(|b| b["usage"].is_number());
+            let sum: i64 = known.map(|b| thousandths(&b["usage"])).sum();
+            assert_eq!((sum, &body["complete"]), (thousandths(&body["total"]), &true.into()), "{path} {window} {by}");
+        }
     }
     // A day's usage is that day's advance.
     let reading =
@@ -248,4 +264,52 @@ async fn what_nobody_read_is_null(service: Service) {
     );
     let usage = dave.get("/api/usage").await.json();
     assert_eq!((&usage["total"], usage["usage"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
+}
+
+/// Runs a statement on the service's database.
+async fn change(service: &Service, sql: &str) {
+    match service.db.location() {
+        store::Location::Directory(dir) => {
+            let main = rusqlite::Connection::open(dir.join("main.sqlite")).unwrap();
+            main.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+            main.execute_batch(sql).unwrap();
+        }
+        store::Location::Server(url) => {
+            let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute(sql).await.unwrap();
+        }
+    }
+}
+
+async fn a_meter_that_nobody_read_is_missing_in_its_account(service: Service) {
+    let carol = User::of(&service, "carol").await;
+    let path = "/api/accounts/1004/usage?from=2025-01-01&to=2025-01-08";
+    let whole = carol.get(path).await.json();
+    assert_eq!(whole["complete"], true);
+    let last = "DELETE FROM reading WHERE reading_id IN (SELECT reading_id FROM reading WHERE meter_id = 3007
+        AND register = 'delivered' ORDER BY read_at DESC LIMIT 12)";
+    change(&service, last).await;
+    let body = carol.get(path).await.json();
+    assert_eq!(body["complete"], false);
+    let known: Vec<bool> = body["buckets"].as_array().unwrap().iter().map(|b| b["usage"].is_number()).collect();
+    assert!(known[0] && !known[6], "what the others used is not the account's usage: {known:?}");
+    change(&service, "DELETE FROM reading WHERE meter_id = 3007").await;
+    let body = carol.get(path).await.json();
+    assert_eq!((body["complete"].as_bool(), body["total"].is_number()), (Some(false), true));
+    assert!(body["buckets"].as_array().unwrap().iter().all(|b| b["usage"].is_null() && b["quality"] == "missing"));
+    let parts = carol.get("/api/usage?by=account&from=2025-01-01&to=2025-01-08").await.json();
+    let row = parts["usage"].as_array().unwrap().iter().find(|row| row["accountId"] == 1004).unwrap();
+    assert_eq!(row["complete"], false, "{row}");
+}
+
+async fn a_missing_received_reading_harms_its_own_bucket_alone(service: Service) {
+    let bob = User::of(&service, "bob").await;
+    let gone = "DELETE FROM reading WHERE reading_id IN (SELECT reading_id FROM reading WHERE meter_id = 3002
+        AND register = 'received' ORDER BY read_at DESC LIMIT 1 OFFSET 8)";
+    change(&service, gone).await;
+    let body = bob.get("/api/meters/3002/usage?groupBy=reading&from=2025-01-01&to=2025-01-11").await.json();
+    let known: Vec<bool> = body["buckets"].as_array().unwrap().iter().map(|b| b["received"].is_number()).collect();
+    let unknown = known.iter().filter(|known| !**known).count();
+    assert_eq!((unknown, known.last()), (2, Some(&true)), "{known:?}");
 }
