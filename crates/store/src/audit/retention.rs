@@ -2,7 +2,7 @@
 //!
 //! What is dropped is the beginning of each lane, as far as a verification has just found it right and older
 //! than the month. The statement is signed before anything is deleted, so that a drop that is cut short is
-//! finished by the next one, and [`verify`](super::verify) knows at every moment what may be missing. It says
+//! finished by the next one, and [`verify`](super::verify()) knows at every moment what may be missing. It says
 //! how far each lane was dropped and with which MAC: the chain of what is kept begins at a known place.
 //!
 //! Case that would break it: deleting by anything else than lane and number, such as the instant in the row,
