@@ -83,6 +83,10 @@ impl LocalDate {
     pub fn month_start(self, months: i32) -> Self {
         Self(self.0.first_of_month().saturating_add(jiff::Span::new().months(months)))
     }
+    /// The first instant of this date in UTC.
+    pub fn start_utc(self) -> Instant {
+        Instant::from_micros(self.days().saturating_mul(24 * HOUR))
+    }
     /// The Monday of this date's week.
     pub fn week_start(self) -> Self {
         self.plus_days(-i64::from(self.0.weekday().to_monday_zero_offset()))

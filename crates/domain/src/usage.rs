@@ -165,7 +165,8 @@ pub fn buckets(
             return Err(TooMany);
         }
         let served = (start.max(since), until.map_or(end, |until| until.min(end)));
-        list.push(Bucket { start, end, local_date: zone.date(start), ..bucket(advances, served, zone) });
+        let (usage, quality) = known(advances, served);
+        list.push(Bucket { start, end, local_date: zone.date(start), usage, quality });
         Ok(())
     };
     if group_by == GroupBy::Reading {
@@ -202,15 +203,16 @@ fn next_edge(at: Instant, group_by: GroupBy, zone: &Zone) -> Instant {
     }
 }
 
-fn bucket(advances: &[Advance], (start, end): (Instant, Instant), zone: &Zone) -> Bucket {
-    let Span { known, quality, interpolated, covered } = span(advances, start, end, MAX_GAP);
+/// The usage of a span and what it rests on; none when any part of it is not known.
+fn known(advances: &[Advance], (from, to): (Instant, Instant)) -> (Option<Quantity>, UsageQuality) {
+    let Span { known, quality, interpolated, covered } = span(advances, from, to, MAX_GAP);
     let usage = if covered { quantity(known) } else { None };
     let quality = match usage {
         None => UsageQuality::Missing,
         Some(_) if interpolated => UsageQuality::Estimated,
         Some(_) => quality,
     };
-    Bucket { start, end, local_date: zone.date(start), usage, quality }
+    (usage, quality)
 }
 
 /// The usage of several meters of one unit together (delivered with delivered, received with received;

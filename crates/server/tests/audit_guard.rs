@@ -15,20 +15,13 @@ use std::time::{Duration, Instant};
 use domain::time::SECOND;
 use process::{Place, Sql, ask, client};
 use reqwest::{Method, StatusCode};
-use store::{EngineKind, Location};
+use store::EngineKind;
 use support::Service;
 
 on_both_engines! { a_log_that_is_held, a_log_that_refuses, an_intake_that_refuses }
 
 /// A request waits two seconds for its record; the rest is for a machine that has more to do.
 const SOON: Duration = Duration::from_millis(3500);
-
-async fn sql(service: &Service) -> Sql {
-    match service.db.location() {
-        Location::Directory(dir) => Sql::sqlite(dir),
-        Location::Server(url) => Sql::postgres(url).await,
-    }
-}
 
 /// Words of alice's data that no answer may hold without its record.
 const HERS: [&str; 5] = ["John", "john.smith", "123-4567", "Main Street", "1234567890"];
@@ -84,7 +77,7 @@ async fn recovers(service: &Service, token: &str) {
 
 async fn a_log_that_is_held(service: Service) {
     let token = service.token("alice").await;
-    let holder = sql(&service).await;
+    let holder = Sql::of(service.db.location()).await;
     assert_eq!(service.get("alice", "/api/customer").await.status, 200);
     let hold = match holder.is_sqlite() {
         true => "BEGIN EXCLUSIVE",
@@ -133,7 +126,7 @@ fn accept(sql: &Sql, table: &str) -> String {
 async fn a_log_that_refuses(service: Service) {
     let token = service.token("alice").await;
     assert_eq!(service.get("alice", "/api/customer").await.status, 200);
-    let sql = sql(&service).await;
+    let sql = Sql::of(service.db.location()).await;
     sql.audit_batch(&refuse(&sql, "audit_log")).await;
     for _ in 0..3 {
         nothing_leaves(&service, &token).await;
@@ -144,7 +137,7 @@ async fn a_log_that_refuses(service: Service) {
 }
 
 async fn an_intake_that_refuses(service: Service) {
-    let sql = sql(&service).await;
+    let sql = Sql::of(service.db.location()).await;
     let before = service.get("alice", "/api/accounts/1001").await;
     sql.main_batch(&refuse(&sql, "audit_intake")).await;
     for (path, patch) in [

@@ -104,7 +104,7 @@ pub(crate) async fn drop_before(db: &Db, before: Instant, ends: &[(i64, i64)]) -
         let name: String = row.read().get()?;
         let month = name.strip_prefix("audit_log_").map(|month| format!("{}-01", month.replace('_', "-")));
         let month = month.and_then(|month| LocalDate::parse(&month));
-        if let Some(month) = month.filter(|month| start(month.month_start(1)) <= before) {
+        if let Some(month) = month.filter(|month| month.month_start(1).start_utc() <= before) {
             old.push((name, month));
         }
     }
@@ -138,17 +138,12 @@ async fn drop_one(connection: &Connection, name: &str, month: LocalDate, ends: &
     );
     connection.batch(&lock).await?;
     let (lanes, numbers): (Vec<i64>, Vec<i64>) = ends.iter().copied().unzip();
-    let (from, to) = (start(month), start(month.month_start(1)));
+    let (from, to) = (month.start_utc(), month.month_start(1).start_utc());
     let stated: Vec<Param> = params![lanes, numbers, from, to];
     let stays = !connection.rows(&STAYS, &stated).await?.is_empty();
     let end = if stays { "ROLLBACK".to_owned() } else { format!("DROP TABLE {name}; COMMIT") };
     connection.batch(&end).await?;
     Ok(!stays)
-}
-
-/// The first instant of a month, UTC.
-fn start(month: LocalDate) -> Instant {
-    Instant::from_micros(month.days().saturating_mul(DAY))
 }
 
 /// The daily call. A failure is only noted: the partitions reach three months ahead.

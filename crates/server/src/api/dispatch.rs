@@ -101,7 +101,6 @@ async fn serve(
     body: Body,
     origin: &Arc<Origin>,
 ) -> Result<Response, Problem> {
-    let slow = |_| Problem::new(problem::TIMEOUT).header(header::RETRY_AFTER, "1");
     let known = authenticate(app, route, &parts.headers, origin);
     let caller = tokio::time::timeout(route.time_limit, known).await.map_err(slow)??;
     // What is refused from here on is refused to somebody known, and recorded with its resource.
@@ -164,13 +163,17 @@ async fn run(authorized: Authorized) -> Result<Response, Problem> {
         }
         answer
     };
-    let timeout = |_| Problem::new(problem::TIMEOUT).header(header::RETRY_AFTER, "1");
     if changes {
         let task = tokio::spawn(work.in_current_span());
-        tokio::time::timeout(limit, task).await.map_err(timeout)?.unwrap_or_else(|_| Err(panicked()))
+        tokio::time::timeout(limit, task).await.map_err(slow)?.unwrap_or_else(|_| Err(panicked()))
     } else {
-        tokio::time::timeout(limit, work).await.map_err(timeout)?
+        tokio::time::timeout(limit, work).await.map_err(slow)?
     }
+}
+
+/// The time limit of the route is over.
+fn slow(_: tokio::time::error::Elapsed) -> Problem {
+    Problem::new(problem::TIMEOUT).header(header::RETRY_AFTER, "1")
 }
 
 /// A defect of ours: the panic itself is in the process's log, the caller learns only that it happened.

@@ -11,7 +11,7 @@ use clap::Subcommand;
 use domain::{
     ids::{CustomerId, Id as _},
     input::Named as _,
-    time::{Clock as _, Instant, LocalDate, SystemClock, Zone},
+    time::{Clock as _, Instant, LocalDate, SystemClock},
 };
 use serde_json::json;
 use store::{
@@ -92,7 +92,8 @@ pub(super) async fn run(command: Audit, config: &Config, user: &str) -> Result<(
     match command {
         Audit::Verify { checkpoints } => verify(config, checkpoints.as_deref()).await,
         Audit::Drop { before, reason, checkpoints, despite_findings } => {
-            let before = zone_of_months()?.start(before);
+            // Months of the log are UTC's, as its partitions are.
+            let before = before.start_utc();
             if before > SystemClock.now() {
                 return Err(Failure::usage("--before: this month and later ones are kept."));
             }
@@ -135,11 +136,6 @@ fn show_report(report: &Report) -> Result<(), Failure> {
 fn findings(report: &Report) -> Failure {
     let found = report.findings.len() as u64 + report.unlisted;
     Failure::findings(format_args!("The audit log is not as it was written: {found} findings."))
-}
-
-/// Months of the log are UTC's, as its partitions are.
-fn zone_of_months() -> Result<Zone, Failure> {
-    Zone::named("UTC").ok_or_else(|| Failure::failed("the time zone UTC is not known here"))
 }
 
 async fn drop_before(

@@ -1,18 +1,21 @@
 //! Lists, cursors and readings.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "../ask/mod.rs"]
 mod ask;
+#[path = "../process/mod.rs"]
+mod process;
 #[path = "../support/mod.rs"]
 mod support;
 mod usage;
 
 use ask::{User, records};
 use domain::time::Instant;
+use process::Sql;
 use serde_json::Value;
 use similar_asserts::assert_eq;
-use store::{Location, audit::Outcome};
+use store::audit::Outcome;
 use support::Service;
 
 on_both_engines! {
@@ -84,16 +87,7 @@ async fn a_service_point_without_a_meter_takes_no_place(service: Service) {
     let before = before["meters"].as_array().unwrap();
     // Dave's service points have no meters: bob's premise gets one of them besides its own.
     let sql = "INSERT INTO premise_service_point (customer_id, premise_id, service_point_id) VALUES (2, 2003, 4090)";
-    match service.db.location() {
-        Location::Directory(dir) => {
-            rusqlite::Connection::open(dir.join("main.sqlite")).unwrap().execute_batch(sql).unwrap();
-        }
-        Location::Server(url) => {
-            let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client.batch_execute(sql).await.unwrap();
-        }
-    }
+    Sql::of(service.db.location()).await.main_batch(sql).await;
     for limit in [1, 2, 3] {
         assert_eq!(pages(&bob, path, "meters", limit).await, *before, "by {limit}");
     }

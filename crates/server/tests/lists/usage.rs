@@ -7,6 +7,7 @@ use similar_asserts::assert_eq;
 use crate::{
     ask::{self, User},
     on_both_engines,
+    process::Sql,
     support::Service,
 };
 
@@ -266,35 +267,19 @@ async fn what_nobody_read_is_null(service: Service) {
     assert_eq!((&usage["total"], usage["usage"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
 }
 
-/// Runs a statement on the service's database.
-async fn change(service: &Service, sql: &str) {
-    match service.db.location() {
-        store::Location::Directory(dir) => {
-            let main = rusqlite::Connection::open(dir.join("main.sqlite")).unwrap();
-            main.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
-            main.execute_batch(sql).unwrap();
-        }
-        store::Location::Server(url) => {
-            let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client.batch_execute(sql).await.unwrap();
-        }
-    }
-}
-
 async fn a_meter_that_nobody_read_is_missing_in_its_account(service: Service) {
-    let carol = User::of(&service, "carol").await;
+    let (carol, sql) = (User::of(&service, "carol").await, Sql::of(service.db.location()).await);
     let path = "/api/accounts/1004/usage?from=2025-01-01&to=2025-01-08";
     let whole = carol.get(path).await.json();
     assert_eq!(whole["complete"], true);
     let last = "DELETE FROM reading WHERE reading_id IN (SELECT reading_id FROM reading WHERE meter_id = 3007
         AND register = 'delivered' ORDER BY read_at DESC LIMIT 12)";
-    change(&service, last).await;
+    sql.main_batch(last).await;
     let body = carol.get(path).await.json();
     assert_eq!(body["complete"], false);
     let known: Vec<bool> = body["buckets"].as_array().unwrap().iter().map(|b| b["usage"].is_number()).collect();
     assert!(known[0] && !known[6], "what the others used is not the account's usage: {known:?}");
-    change(&service, "DELETE FROM reading WHERE meter_id = 3007").await;
+    sql.main_batch("DELETE FROM reading WHERE meter_id = 3007").await;
     let body = carol.get(path).await.json();
     assert_eq!((body["complete"].as_bool(), body["total"].is_number()), (Some(false), true));
     assert!(body["buckets"].as_array().unwrap().iter().all(|b| b["usage"].is_null() && b["quality"] == "missing"));
@@ -307,7 +292,7 @@ async fn a_missing_received_reading_harms_its_own_bucket_alone(service: Service)
     let bob = User::of(&service, "bob").await;
     let gone = "DELETE FROM reading WHERE reading_id IN (SELECT reading_id FROM reading WHERE meter_id = 3002
         AND register = 'received' ORDER BY read_at DESC LIMIT 1 OFFSET 8)";
-    change(&service, gone).await;
+    Sql::of(service.db.location()).await.main_batch(gone).await;
     let body = bob.get("/api/meters/3002/usage?groupBy=reading&from=2025-01-01&to=2025-01-11").await.json();
     let known: Vec<bool> = body["buckets"].as_array().unwrap().iter().map(|b| b["received"].is_number()).collect();
     let unknown = known.iter().filter(|known| !**known).count();

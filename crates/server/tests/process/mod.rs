@@ -171,6 +171,14 @@ pub enum Sql {
 }
 
 impl Sql {
+    /// The database of a service.
+    pub async fn of(location: &Location) -> Self {
+        match location {
+            Location::Directory(dir) => Self::sqlite(dir),
+            Location::Server(url) => Self::postgres(url).await,
+        }
+    }
+
     pub fn sqlite(dir: &Path) -> Self {
         let open = |name: &str| {
             let connection = rusqlite::Connection::open(dir.join(name)).unwrap();

@@ -210,7 +210,7 @@ impl<'a> Verifier<'a> {
                 last = (row.lane, row.number);
                 self.report.records += 1;
                 if row.lane != walk.lane {
-                    self.end_lane(&walk);
+                    self.end_lane(&mut walk);
                     seen.insert(row.lane);
                     walk = self.walk(row.lane);
                 }
@@ -226,7 +226,7 @@ impl<'a> Verifier<'a> {
                 self.report.find(Finding::Repeated { lane, number });
             }
         }
-        self.end_lane(&walk);
+        self.end_lane(&mut walk);
         self.report.lanes = seen.len() as u64;
         for (lane, signed) in &self.signed {
             let dropped = self.dropped.get(lane).is_some_and(|dropped| dropped.through >= signed.number);
@@ -290,15 +290,23 @@ impl<'a> Verifier<'a> {
             self.report.find(Finding::NotAsSigned { lane, number, checkpoint });
             right = false;
         }
-        walk.droppable &= right && key.is_some() && self.before.is_some_and(|before| row.at < before);
-        if walk.droppable {
-            self.droppable.insert(lane, DroppedLane { lane, through: number, mac: hex::encode(&row.mac) });
+        if !right || key.is_none() || self.before.is_none_or(|before| row.at >= before) {
+            self.end_droppable(walk);
         }
         walk.number = number;
         walk.mac = row.mac;
     }
 
-    fn end_lane(&mut self, walk: &Walk) {
+    /// Notes how far the beginning of a lane is right and old: to the record before this one.
+    fn end_droppable(&mut self, walk: &mut Walk) {
+        let Walk { lane, number, .. } = *walk;
+        if std::mem::take(&mut walk.droppable) && number > 0 {
+            self.droppable.insert(lane, DroppedLane { lane, through: number, mac: hex::encode(&walk.mac) });
+        }
+    }
+
+    fn end_lane(&mut self, walk: &mut Walk) {
+        self.end_droppable(walk);
         if walk.undropped > 0 {
             let through = self.dropped.get(&walk.lane).map_or(0, |dropped| dropped.through);
             self.report.find(Finding::Undropped { lane: walk.lane, records: walk.undropped, through });

@@ -1,5 +1,6 @@
 //! The audit log on both engines: chains, tampering, the move from the intake, lost connections, floods.
 
+mod intake;
 mod retention;
 mod support;
 mod tampering;

@@ -17,8 +17,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// The start of a month of 2025, UTC.
 fn month(number: u32) -> Instant {
-    let day = LocalDate::parse(&format!("2025-{number:02}-01")).unwrap();
-    Instant::from_micros(day.days() * DAY)
+    LocalDate::parse(&format!("2025-{number:02}-01")).unwrap().start_utc()
 }
 
 /// Moves the clock and appends a record of that instant.
