@@ -255,7 +255,10 @@ impl Lane {
     async fn move_intake(&self, chain: &mut Chain) -> Option<bool> {
         let shared = &self.shared;
         let moving = intake::move_first(&shared.db, &mut chain.writer, chain.head, &shared.keyring, &APPEND);
-        let moved = match timeout(COMMIT, moving).await {
+        shared.commits(self.index, true);
+        let moved = timeout(COMMIT, moving).await;
+        shared.commits(self.index, false);
+        let moved = match moved {
             Ok(moved) => moved,
             Err(_) => Err(DbError::OutcomeUnknown),
         };
