@@ -224,19 +224,27 @@ CREATE TABLE idempotency (
 
 -- Audit records of changes, written in their transaction; a lane moves them to the log.
 CREATE TABLE audit_intake (
-    record_id BYTEA PRIMARY KEY,
     at TIMESTAMPTZ NOT NULL,
     actor TEXT NOT NULL,
+    -- The role that was used.
+    role TEXT,
+    -- Which member of staff, operator or service: a keyed hash.
+    actor_hash BYTEA,
     customer_id BIGINT,
+    -- Of a batch: the sorted ids, eight bytes each.
+    customers BYTEA,
     action TEXT NOT NULL,
     outcome TEXT NOT NULL,
     status BIGINT NOT NULL,
+    reason TEXT,
+    ticket TEXT,
     resource TEXT,
     categories BIGINT NOT NULL,
     request_id TEXT NOT NULL,
     detail TEXT,
     -- Who acted from where, sealed under the customer's data key or the actor key.
     who BYTEA,
+    record_id BYTEA PRIMARY KEY,
     -- Over every column, under the audit key: nobody else's record gets into a chain.
     key_id BIGINT NOT NULL,
     mac BYTEA NOT NULL
@@ -248,10 +256,18 @@ CREATE TABLE audit_log (
     number BIGINT NOT NULL,
     at TIMESTAMPTZ NOT NULL,
     actor TEXT NOT NULL,
+    -- The role that was used.
+    role TEXT,
+    -- Which member of staff, operator or service: a keyed hash.
+    actor_hash BYTEA,
     customer_id BIGINT,
+    -- Of a batch: the sorted ids, eight bytes each.
+    customers BYTEA,
     action TEXT NOT NULL,
     outcome TEXT NOT NULL,
     status BIGINT NOT NULL,
+    reason TEXT,
+    ticket TEXT,
     resource TEXT,
     categories BIGINT NOT NULL,
     request_id TEXT NOT NULL,

@@ -6,10 +6,18 @@ CREATE TABLE audit_log (
     number INTEGER NOT NULL,
     at INTEGER NOT NULL,
     actor TEXT NOT NULL,
+    -- The role that was used.
+    role TEXT,
+    -- Which member of staff, operator or service: a keyed hash.
+    actor_hash BLOB,
     customer_id INTEGER,
+    -- Of a batch: the sorted ids, eight bytes each.
+    customers BLOB,
     action TEXT NOT NULL,
     outcome TEXT NOT NULL,
     status INTEGER NOT NULL,
+    reason TEXT,
+    ticket TEXT,
     resource TEXT,
     categories INTEGER NOT NULL,
     request_id TEXT NOT NULL,

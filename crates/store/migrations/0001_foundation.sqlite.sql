@@ -223,19 +223,27 @@ CREATE TABLE idempotency (
 
 -- Audit records of changes, written in their transaction; a lane moves them to the log.
 CREATE TABLE audit_intake (
-    record_id BLOB PRIMARY KEY,
     at INTEGER NOT NULL,
     actor TEXT NOT NULL,
+    -- The role that was used.
+    role TEXT,
+    -- Which member of staff, operator or service: a keyed hash.
+    actor_hash BLOB,
     customer_id INTEGER,
+    -- Of a batch: the sorted ids, eight bytes each.
+    customers BLOB,
     action TEXT NOT NULL,
     outcome TEXT NOT NULL,
     status INTEGER NOT NULL,
+    reason TEXT,
+    ticket TEXT,
     resource TEXT,
     categories INTEGER NOT NULL,
     request_id TEXT NOT NULL,
     detail TEXT,
     -- Who acted from where, sealed under the customer's data key or the actor key.
     who BLOB,
+    record_id BLOB PRIMARY KEY,
     -- Over every column, under the audit key: nobody else's record gets into a chain.
     key_id INTEGER NOT NULL,
     mac BLOB NOT NULL

@@ -170,17 +170,10 @@ impl Store {
         let at = self.clock.now();
         let who = who::Who { issuer: "", subject: "", address: origin.address };
         let record = Record {
-            at,
-            actor: ActorKind::Stranger,
-            customer: None,
-            action: action.into(),
-            outcome: Outcome::Unauthenticated,
             status,
-            resource: None,
-            categories: Categories::NONE,
             request_id: origin.request_id.clone(),
-            detail: None,
             who: who::seal(self.keyring.actor(), None, at, &who).ok(),
+            ..Record::new(at, ActorKind::Stranger, action, Outcome::Unauthenticated)
         };
         self.audit.append_later(record, origin.address);
     }
@@ -203,17 +196,13 @@ impl Store {
         let who = who::Who { issuer, subject, address: caller.origin.address };
         let Entry { outcome, status, resource } = entry;
         Ok(Record {
-            at,
-            actor: caller.kind(),
             customer,
-            action: caller.rule.action.into(),
-            outcome,
             status,
             resource,
             categories: caller.rule.categories,
             request_id: caller.origin.request_id.clone(),
-            detail: None,
             who: Some(who::seal(key, owner, at, &who).map_err(crypto::KeyError::from)?),
+            ..Record::new(at, caller.kind(), caller.rule.action, outcome)
         })
     }
 

@@ -88,17 +88,12 @@ impl Store {
         let at = self.clock.now();
         let who = who::Who { issuer: "system", subject: operator.user, address: None };
         let record = Record {
-            at,
-            actor: ActorKind::System,
+            actor_hash: Some(who::actor_hash(&self.keyring, who.issuer, who.subject)),
             customer,
-            action: action.into(),
-            outcome: Outcome::Read,
-            status: 0,
-            resource: None,
             categories,
-            request_id: String::new(),
             detail: Some(operator.reason.to_owned()),
             who: Some(who::seal(self.keyring.actor(), customer, at, &who).map_err(crypto::KeyError::Unwrap)?),
+            ..Record::new(at, ActorKind::Operator, action, Outcome::Read)
         };
         self.audit.append(record).await.map(drop).map_err(|_| StoreError::AuditUnavailable)
     }

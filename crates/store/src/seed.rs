@@ -9,7 +9,6 @@ use domain::{
     ids::{AccountId, CustomerId, Id, MeterId, PremiseId, ReadingId, ServicePointId},
     input::Named,
     meters::{MeterStatus, MeterType},
-    policy::Categories,
     preferences::{PaymentMethod, Preferences},
     premises::Address,
     readings::{Dial, Quality, Register},
@@ -210,19 +209,11 @@ async fn insert(tx: &mut Tx, sql: &'static Sql, mut rows: Vec<Vec<Param>>) -> Re
 async fn finish(store: &Store, mut tx: Tx, detail: String) -> Result<(), StoreError> {
     let id = store.random_id()?;
     let record = Record {
-        at: store.clock.now(),
-        actor: ActorKind::System,
-        customer: None,
-        action: "seed".into(),
-        outcome: Outcome::Changed,
-        status: 0,
-        resource: None,
-        categories: Categories::NONE,
         request_id: hex::encode(id),
         detail: Some(detail),
-        who: None,
+        ..Record::new(store.clock.now(), ActorKind::System, "seed", Outcome::Changed)
     };
-    audit::intake::insert(&mut tx, store.keyring.audit(), id, &record).await?;
+    audit::intake::insert(&mut tx, store.keyring.audit(), id, record).await?;
     tx.commit().await?;
     store.audit.notify_intake();
     Ok(())

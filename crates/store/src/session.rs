@@ -214,7 +214,7 @@ impl<'a> Transaction<'a> {
         let scope = self.scope;
         let record_id = store.random_id()?;
         let record = store.record_of(scope, entry)?;
-        audit::intake::insert(self.tx()?, store.keyring.audit(), record_id, &record).await?;
+        audit::intake::insert(self.tx()?, store.keyring.audit(), record_id, record).await?;
         let tx = self.session.tx.take().ok_or_else(|| DbError::Engine("the transaction has ended".into()))?;
         match tx.commit().await {
             Ok(()) => {}

@@ -8,32 +8,27 @@
 //! rows, so that several processes share the work.
 
 use crypto::{Keyring, TagKey};
-use domain::{
-    ids::{CustomerId, Id},
-    input::Named,
-    policy::Categories,
-};
 
 use super::{
     ActorKind, Outcome, Record,
     chain::{Head, waiting_mac},
 };
-use crate::db::{AuditWriter, Db, DbError, Reader, Row, Tx, params, statements};
+use crate::db::{AuditWriter, Cell, Db, DbError, Param, Row, Tx, params, statements};
 
 /// Records moved in one transaction.
 pub(super) const MOVED_AT_ONCE: usize = 256;
 
+/// The columns of `audit_intake` in the order of every statement here. The MAC is the last and covers all others.
 macro_rules! intake_columns {
     () => {
-        "record_id, at, actor, customer_id, action, outcome, status, resource, categories, request_id, detail, who, \
-         key_id, mac"
+        concat!($crate::audit::record::record_columns!(), ", mac")
     };
 }
 pub(super) use intake_columns;
 
 statements! {
     INSERT = {concat!("INSERT INTO audit_intake (", intake_columns!(), ")
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)")};
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)")};
     FIRST = {
         sqlite concat!("SELECT ", intake_columns!(), " FROM audit_intake ORDER BY at, record_id LIMIT $1"),
         postgres concat!("SELECT ", intake_columns!(), " FROM audit_intake ORDER BY at, record_id LIMIT $1
@@ -57,28 +52,10 @@ statements! {
 ///
 /// # Errors
 /// [`DbError`]; the change must then not commit.
-pub(crate) async fn insert(tx: &mut Tx, key: &TagKey, record_id: [u8; 16], record: &Record) -> Result<(), DbError> {
-    let mut record = record.clone();
-    record.fit();
-    let mac = waiting_mac(&record, &record_id, key);
-    let Record { at, actor, customer, action, outcome, status, resource, categories, request_id, detail, who } = record;
-    let row = params![
-        record_id,
-        at,
-        actor.name(),
-        customer.map(Id::get),
-        action.into_owned(),
-        outcome.name(),
-        i64::from(status),
-        resource,
-        categories.bits(),
-        request_id,
-        detail,
-        who,
-        i64::from(key.id()),
-        mac
-    ];
-    tx.execute_one(&INSERT, row).await
+pub(crate) async fn insert(tx: &mut Tx, key: &TagKey, record_id: [u8; 16], record: Record) -> Result<(), DbError> {
+    let mut cells = record.into_cells(Some(record_id), key.id());
+    cells.push(Param::Bytes(waiting_mac(key, &cells).to_vec()));
+    tx.execute_one(&INSERT, cells).await
 }
 
 /// Whether a change's record is durable, and so the change is: for commits whose outcome is unknown.
@@ -91,48 +68,25 @@ pub(crate) async fn find(db: &Db, record_id: [u8; 16]) -> Result<bool, DbError> 
         || !db.read_audit(&MOVED, params![record_id]).await?.is_empty())
 }
 
-/// Reads a record whose columns come next in the row.
-pub(super) fn read_record(row: &mut Reader) -> Result<Record, DbError> {
-    Ok(Record {
-        at: row.get()?,
-        actor: row.named()?,
-        customer: row.optional_id::<CustomerId>()?,
-        action: row.get::<String>()?.into(),
-        outcome: row.named()?,
-        status: u16::try_from(row.get::<i64>()?).map_err(|_| row.corrupt("is no status"))?,
-        resource: row.get()?,
-        categories: Categories::from_bits(row.get()?),
-        request_id: row.get()?,
-        detail: row.get()?,
-        who: row.get()?,
-    })
-}
-
 /// Reads a record of the intake. What was inserted or changed there by somebody else gets into no chain as what
 /// it says it is: a record that says so takes its place.
 fn read(row: Row, keyring: &Keyring) -> Result<([u8; 16], Record), DbError> {
+    let right = match row.cells.as_slice() {
+        [cells @ .., Cell::Bytes(mac)] => {
+            let key = cells.last().and_then(|key| if let Cell::Int(id) = key { u32::try_from(*id).ok() } else { None });
+            let key = key.and_then(|key| keyring.audit_of(key));
+            key.is_some_and(|key| waiting_mac(key, cells).as_slice() == mac)
+        }
+        _ => false,
+    };
     let mut row = row.read();
-    let (id, record): ([u8; 16], Record) = (row.get()?, read_record(&mut row)?);
-    let (key, mac): (i64, Vec<u8>) = (row.get()?, row.get()?);
-    let key = u32::try_from(key).ok().and_then(|key| keyring.audit_of(key));
-    if key.is_some_and(|key| waiting_mac(&record, &id, key).as_slice() == mac) {
+    let (record, id) = Record::read(&mut row)?;
+    let id = id.ok_or_else(|| row.corrupt("names no record"))?;
+    if right {
         return Ok((id, record));
     }
     tracing::error!(record = hex::encode(id), "a record of the intake is not as a change wrote it");
-    let foreign = Record {
-        at: record.at,
-        actor: ActorKind::System,
-        customer: None,
-        action: "audit.foreign".into(),
-        outcome: Outcome::Refused,
-        status: 0,
-        resource: None,
-        categories: Categories::NONE,
-        request_id: String::new(),
-        detail: None,
-        who: None,
-    };
-    Ok((id, foreign))
+    Ok((id, Record::new(record.at, ActorKind::System, "audit.foreign", Outcome::Refused)))
 }
 
 fn json<'a>(ids: impl Iterator<Item = &'a [u8; 16]>) -> String {

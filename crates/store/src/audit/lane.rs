@@ -38,10 +38,11 @@ const BACK_OFF_MOST: Duration = Duration::from_secs(2);
 statements! {
     [audit] APPEND = {
         sqlite concat!("INSERT INTO audit_log (", log_columns!(), ")
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"),
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"),
         postgres concat!("INSERT INTO audit_log (", log_columns!(), ") SELECT * FROM unnest(
-            $1::int8[], $2::int8[], $3::timestamptz[], $4::text[], $5::int8[], $6::text[], $7::text[], $8::int8[],
-            $9::text[], $10::int8[], $11::text[], $12::text[], $13::bytea[], $14::bytea[], $15::int8[], $16::bytea[])")
+            $1::int8[], $2::int8[], $3::timestamptz[], $4::text[], $5::text[], $6::bytea[], $7::int8[], $8::bytea[],
+            $9::text[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::text[], $15::int8[], $16::text[],
+            $17::text[], $18::bytea[], $19::bytea[], $20::int8[], $21::bytea[])")
     };
     [audit] OPEN = {"INSERT INTO audit_lane (lane, opened_at) VALUES ($1, $2)"};
 }

@@ -372,16 +372,7 @@ async fn upkeep(shared: Arc<Shared>, queues: Vec<mpsc::Sender<Waiting>>, mut end
 /// The record that says how many records were lost.
 fn lost_record(shared: &Shared, lost: u64) -> Record {
     Record {
-        at: shared.clock.now(),
-        actor: ActorKind::System,
-        customer: None,
-        action: "audit.lost".into(),
-        outcome: Outcome::Unauthenticated,
-        status: 0,
-        resource: None,
-        categories: Categories::NONE,
-        request_id: String::new(),
         detail: Some(format!("count={lost}")),
-        who: None,
+        ..Record::new(shared.clock.now(), ActorKind::System, "audit.lost", Outcome::Unauthenticated)
     }
 }

@@ -1,9 +1,21 @@
 //! One audit record: who did what to whose data, when, from where, with which outcome. It carries ids and
 //! categories, never the data.
+//!
+//! In the database it is a list of cells, the same in `audit_log` and `audit_intake`: [`Record::into_cells`] takes
+//! a record apart exhaustively, the statements bind its cells, and the MAC goes over them. So no column can be
+//! stored and not be covered.
 
 use std::borrow::Cow;
 
-use domain::{ids::CustomerId, named_enum, policy::Categories, time::Instant};
+use domain::{
+    ids::{CustomerId, Id},
+    input::Named,
+    named_enum,
+    policy::{Categories, Role},
+    time::Instant,
+};
+
+use crate::db::{DbError, Param, Reader, params};
 
 named_enum! {
     /// What kind of caller acted.
@@ -16,7 +28,11 @@ named_enum! {
         Staff = "staff",
         /// A neighbouring service.
         Service = "service",
-        /// An operator at the command line, or the service itself.
+        /// A neighbouring service, through a message of its topic.
+        Topic = "topic",
+        /// An operator at the command line.
+        Operator = "operator",
+        /// The service itself: a job, its upkeep, its sample data.
         System = "system",
         /// Nobody who could prove who they are.
         Stranger = "stranger",
@@ -26,11 +42,14 @@ named_enum! {
 named_enum! {
     /// How it ended.
     Outcome {
+        /// Data was asked for, and the caller may have it: the record of a read that begins beside its statement.
+        /// A read that then fails, or finds nothing, leaves a second record of the same request.
+        Asked = "asked",
         /// Data was given out.
         Read = "read",
         /// Data was changed (and given out, as it is now).
         Changed = "changed",
-        /// A request was refused.
+        /// A request was refused, or what it asked for is not there.
         Refused = "refused",
         /// Somebody could not prove who they are.
         Unauthenticated = "unauthenticated",
@@ -39,21 +58,33 @@ named_enum! {
     }
 }
 
-/// One record of the audit log.
+/// One record of the audit log. [`Record::new`] makes one that names nothing but what was done; the rest by
+/// struct update: `Record { customer, ..Record::new(at, ActorKind::Operator, "audit.show", Outcome::Read) }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// When, by the service's clock.
     pub at: Instant,
     /// Who, as a kind.
     pub actor: ActorKind,
+    /// The role that was used.
+    pub role: Option<Role>,
+    /// Which member of staff, operator or service: see [`super::who::actor_hash`]. `None` for everybody else, of
+    /// whom the log keeps nothing that outlives an erasure.
+    pub actor_hash: Option<[u8; 32]>,
     /// Whose data.
     pub customer: Option<CustomerId>,
+    /// Whose data, of a chunk of a batch that touched several: sorted, each once. Empty otherwise.
+    pub customers: Vec<CustomerId>,
     /// What: the operation's name in the API, or the operator's command.
     pub action: Cow<'static, str>,
     /// How it ended.
     pub outcome: Outcome,
     /// The HTTP status of the answer, 0 where there is none.
     pub status: u16,
+    /// Why staff looked, as the code of a reason.
+    pub reason: Option<String>,
+    /// The ticket that staff named.
+    pub ticket: Option<String>,
     /// Which resource was asked for, as `account/1001`: ids only.
     pub resource: Option<String>,
     /// The categories of data that the answer holds.
@@ -66,43 +97,124 @@ pub struct Record {
     pub who: Option<Vec<u8>>,
 }
 
+/// The columns that hold a record, in the order of [`Record::into_cells`].
+macro_rules! record_columns {
+    () => {
+        "at, actor, role, actor_hash, customer_id, customers, action, outcome, status, reason, ticket, resource, \
+         categories, request_id, detail, who, record_id, key_id"
+    };
+}
+pub(super) use record_columns;
+
 /// The longest text of a record in bytes; ids and names of operations are far shorter.
 const LONGEST: usize = 512;
 
 impl Record {
-    /// Makes every text fit both engines: PostgreSQL refuses NUL in a text, and one record that cannot be
-    /// written must not take the rest of its batch with it.
-    pub(crate) fn fit(&mut self) {
+    /// What was done, when and by what kind of caller.
+    pub fn new(at: Instant, actor: ActorKind, action: impl Into<Cow<'static, str>>, outcome: Outcome) -> Self {
+        Self {
+            at,
+            actor,
+            role: None,
+            actor_hash: None,
+            customer: None,
+            customers: Vec::new(),
+            action: action.into(),
+            outcome,
+            status: 0,
+            reason: None,
+            ticket: None,
+            resource: None,
+            categories: Categories::NONE,
+            request_id: String::new(),
+            detail: None,
+            who: None,
+        }
+    }
+
+    /// The cells of `record_columns!`. Texts are made to fit both engines: one record that cannot be written must
+    /// not take the rest of its batch with it.
+    pub(super) fn into_cells(self, record_id: Option<[u8; 16]>, key_id: u32) -> Vec<Param> {
         let Self {
-            at: _,
-            actor: _,
-            customer: _,
+            at,
+            actor,
+            role,
+            actor_hash,
+            customer,
+            customers,
             action,
-            outcome: _,
-            status: _,
+            outcome,
+            status,
+            reason,
+            ticket,
             resource,
-            categories: _,
+            categories,
             request_id,
             detail,
-            who: _,
+            who,
         } = self;
-        if !fits(action) {
-            fit(action.to_mut());
-        }
-        for text in [Some(request_id), resource.as_mut(), detail.as_mut()].into_iter().flatten() {
-            if !fits(text) {
-                fit(text);
-            }
-        }
+        let customers: Vec<u8> = customers.iter().flat_map(|id| id.get().to_be_bytes()).collect();
+        params![
+            at,
+            actor.name(),
+            role.map(Named::name),
+            actor_hash,
+            customer.map(Id::get),
+            (!customers.is_empty()).then_some(customers),
+            fitting(action.into_owned()),
+            outcome.name(),
+            i64::from(status),
+            reason.map(fitting),
+            ticket.map(fitting),
+            resource.map(fitting),
+            categories.bits(),
+            fitting(request_id),
+            detail.map(fitting),
+            who,
+            record_id,
+            key_id,
+        ]
+    }
+
+    /// Reads `record_columns!`: the record, and the id that a change gave it.
+    pub(super) fn read(row: &mut Reader) -> Result<(Self, Option<[u8; 16]>), DbError> {
+        let record = Self {
+            at: row.get()?,
+            actor: row.named()?,
+            role: row.optional_named()?,
+            actor_hash: row.get()?,
+            customer: row.optional_id()?,
+            customers: customers(row)?,
+            action: row.get::<String>()?.into(),
+            outcome: row.named()?,
+            status: u16::try_from(row.get::<i64>()?).map_err(|_| row.corrupt("is no status"))?,
+            reason: row.get()?,
+            ticket: row.get()?,
+            resource: row.get()?,
+            categories: Categories::from_bits(row.get()?),
+            request_id: row.get()?,
+            detail: row.get()?,
+            who: row.get()?,
+        };
+        let record_id = row.get()?;
+        row.skip(1);
+        Ok((record, record_id))
     }
 }
 
-fn fits(text: &str) -> bool {
-    text.len() <= LONGEST && !text.as_bytes().contains(&0)
+fn customers(row: &mut Reader) -> Result<Vec<CustomerId>, DbError> {
+    let bytes: Vec<u8> = row.get::<Option<_>>()?.unwrap_or_default();
+    let (ids, rest) = bytes.as_chunks::<8>();
+    let ids: Option<Vec<_>> = ids.iter().map(|id| CustomerId::new(i64::from_be_bytes(*id))).collect();
+    ids.filter(|_| rest.is_empty()).ok_or_else(|| row.corrupt("holds no ids"))
 }
 
-fn fit(text: &mut String) {
-    *text = text.replace('\0', "\u{fffd}");
-    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.truncate(end.unwrap_or_default());
+/// PostgreSQL refuses NUL in a text.
+fn fitting(mut text: String) -> String {
+    if text.len() > LONGEST || text.as_bytes().contains(&0) {
+        text = text.replace('\0', "\u{fffd}");
+        let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
+    }
+    text
 }

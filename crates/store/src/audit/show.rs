@@ -14,7 +14,7 @@ use domain::{
 use super::{
     ActorKind, Record,
     chain::log_columns,
-    intake::{intake_columns, read_record},
+    intake::intake_columns,
     who::{self, OpenedWho},
 };
 use crate::db::{Db, DbError, Row, params, statements};
@@ -105,10 +105,8 @@ pub(crate) async fn show(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<
         found.push((Some(position), record));
     }
     for row in intake {
-        let mut row = row.read();
-        let record_id: Vec<u8> = row.get()?;
-        let record = read_record(&mut row)?;
-        if !known.contains(&record_id) {
+        let (record, record_id) = Record::read(&mut row.read())?;
+        if !record_id.is_some_and(|id| known.contains(&id)) {
             found.push((None, record));
         }
     }
@@ -122,13 +120,13 @@ pub(crate) async fn show(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<
     Ok(shown)
 }
 
-type Logged = ((i64, i64), Record, Option<Vec<u8>>);
+type Logged = ((i64, i64), Record, Option<[u8; 16]>);
 
 fn logged(row: Row) -> Result<Logged, DbError> {
     let mut row = row.read();
     let position = (row.get()?, row.get()?);
-    let record = read_record(&mut row)?;
-    Ok((position, record, row.get()?))
+    let (record, record_id) = Record::read(&mut row)?;
+    Ok((position, record, record_id))
 }
 
 /// Opens who acted: a customer under their own key, everybody else under the keyring's actor key.

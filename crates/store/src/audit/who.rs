@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crypto::{Context, DataKey, SealError};
+use crypto::{Context, DataKey, Keyring, SealError, TAG_LENGTH};
 use domain::{
     ids::{CustomerId, Id},
     time::Instant,
@@ -56,6 +56,11 @@ pub fn network(address: IpAddr) -> IpAddr {
         IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & !0xff)),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !(u128::MAX >> 48))),
     }
+}
+
+/// By which a member of staff, an operator or a service is found again in the log: a keyed hash of who they are.
+pub fn actor_hash(keyring: &Keyring, issuer: &str, subject: &str) -> [u8; TAG_LENGTH] {
+    keyring.lookup().tag("audit-actor", &[issuer.as_bytes(), subject.as_bytes()])
 }
 
 /// Seals who acted, under the data key of a customer who acts on their own data, or the keyring's actor

@@ -71,6 +71,12 @@ impl Reader {
         N::named(&name).ok_or_else(|| self.corrupt("is none of the known names"))
     }
 
+    /// The next column, a named value or null.
+    pub(crate) fn optional_named<N: Named>(&mut self) -> Result<Option<N>, DbError> {
+        let name: Option<String> = self.get()?;
+        name.map(|name| N::named(&name).ok_or_else(|| self.corrupt("is none of the known names"))).transpose()
+    }
+
     /// Passes over columns.
     pub(crate) fn skip(&mut self, columns: usize) {
         for _ in 0..columns {

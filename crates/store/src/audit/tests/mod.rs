@@ -13,16 +13,12 @@ use super::{ActorKind, Outcome, Record};
 /// A record like any other.
 pub(crate) fn record(n: i64) -> Record {
     Record {
-        at: Instant::from_micros(1_736_964_000_000_000 + n),
-        actor: ActorKind::Customer,
         customer: CustomerId::new(1),
-        action: "getAccount".into(),
-        outcome: Outcome::Read,
         status: 200,
         resource: Some(format!("account/{n}")),
         categories: Categories::ACCOUNT,
         request_id: format!("request-{n}"),
-        detail: None,
         who: Some(vec![1, 2, 3]),
+        ..Record::new(Instant::from_micros(1_736_964_000_000_000 + n), ActorKind::Customer, "getAccount", Outcome::Read)
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use crypto::{DataKey, SystemRandom};
 use domain::{
     ids::{CustomerId, Id},
+    policy::Role,
     time::{HOUR, Instant, LocalDate, SECOND},
 };
 
@@ -28,7 +29,7 @@ pub(super) async fn shown(house: &House, filter: Filter) -> Vec<crate::audit::Sh
 pub(super) async fn change(house: &House, id: u8) {
     let mut tx = house.db.begin().await.unwrap();
     let record = Record { outcome: Outcome::Changed, ..record(i64::from(id)) };
-    intake::insert(&mut tx, house.keyring.audit(), [id; 16], &record).await.unwrap();
+    intake::insert(&mut tx, house.keyring.audit(), [id; 16], record).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -60,6 +61,36 @@ fn text_that_an_engine_refuses_does_not_take_its_batch_along() {
         assert_eq!(house.verify().await.findings, []);
         let found = shown(&house, Filter { request_id: Some("a\u{fffd}b".into()), ..Filter::default() }).await;
         assert_eq!(found[0].record.detail.as_deref(), Some("é".repeat(256).as_str()));
+    });
+}
+
+#[test]
+fn every_part_of_a_record_comes_back() {
+    on_both("whole", |house| async move {
+        let ids: Vec<CustomerId> = [1, 2, i64::MAX].into_iter().filter_map(CustomerId::new).collect();
+        let whole = Record {
+            role: Some(Role::Supervisor),
+            actor_hash: Some(who::actor_hash(&house.keyring, "https://issuer", "jsmith")),
+            customers: ids,
+            reason: Some("billing-question".into()),
+            ticket: Some("T-1".into()),
+            detail: Some("rows=3".into()),
+            outcome: Outcome::Asked,
+            actor: ActorKind::Staff,
+            ..record(1)
+        };
+        let log = house.log(1).await;
+        log.append(whole.clone()).await.unwrap();
+        let mut tx = house.db.begin().await.unwrap();
+        intake::insert(&mut tx, house.keyring.audit(), [7; 16], whole.clone()).await.unwrap();
+        tx.commit().await.unwrap();
+        for _ in ["waiting", "moved"] {
+            let found = shown(&house, Filter::default()).await;
+            assert_eq!(found.iter().map(|one| &one.record).collect::<Vec<_>>(), [&whole, &whole]);
+            log.notify_intake();
+            log.close().await;
+        }
+        assert_eq!((house.verify().await.findings, house.verify().await.pending), (vec![], 0));
     });
 }
 
