@@ -1,9 +1,6 @@
 //! The real service for tests: a database of its own on either engine, the demonstration's data and provider,
 //! a real listener, and a client.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::{
     net::SocketAddr,
     sync::{

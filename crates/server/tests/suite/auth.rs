@@ -1,9 +1,5 @@
 //! Bearer tokens against a real issuer over HTTP: each refusal, keys that come and go, outages.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests, their helpers too")]
-
-mod clock;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,12 +8,13 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed2551
 use axum::{Json, Router, extract::State, response::IntoResponse as _, routing::get};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use clock::TestClock;
 use domain::policy::{Role, Roles};
 use domain::time::{Clock, Instant, SECOND};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 use server::auth::{Authenticator, IssuerConfig, TokenError};
+
+use crate::clock::TestClock;
 
 struct SigningKey {
     kid: &'static str,

@@ -2,17 +2,7 @@
 //! PostgreSQL's data directory, not in logs at their loudest, not in metrics or problems; neither as they are
 //! nor as hexadecimal digits, base64 or percent-encoded. One needle is planted in each place that is searched.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it measured"
-)]
-
 mod needles;
-#[path = "../process/mod.rs"]
-mod process;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,10 +13,11 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use needles::Search;
-use process::{Place, Running, Sql, ask, client};
 use reqwest::{Method, StatusCode};
 use server::demo::oidc;
 use store::EngineKind;
+
+use crate::process::{Place, Running, Sql, ask, client};
 
 /// The demonstration's personal values, in forms that are distinctive.
 const SAMPLES: [&str; 52] = [

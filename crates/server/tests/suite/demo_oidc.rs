@@ -1,20 +1,17 @@
 //! The demonstration provider: its grants, its refusals, and that its tokens pass the same verification as
 //! any other issuer's.
 
-#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
-
-mod clock;
-
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use clock::TestClock;
 use domain::policy::{Role, Roles};
 use domain::time::{Clock, SystemClock};
 use serde_json::{Value, json};
 use server::auth::{Authenticator, TokenError};
 use server::demo::oidc;
+
+use crate::clock::TestClock;
 
 /// The demonstration provider on a real listener, an authenticator that trusts it, and a browser.
 struct Demo {

@@ -1,12 +1,9 @@
 //! The spec's samples are law: at the demonstration's anchor the answers equal them to the byte, members in the
 //! sample's order, `142.50` with both decimals.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-mod support;
-
 use similar_asserts::assert_eq;
-use support::Service;
+
+use crate::{on_both_engines, support::Service};
 
 on_both_engines! { the_samples_of_the_spec, every_get_put_back_changes_nothing }
 

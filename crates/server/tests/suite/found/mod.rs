@@ -1,16 +1,13 @@
 //! What attackers and newcomers found once, so that it does not come back.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "../ask/mod.rs"]
-mod ask;
-#[path = "../support/mod.rs"]
-mod support;
-
-use ask::{User, events, records};
 use similar_asserts::assert_eq;
 use store::audit::Outcome;
-use support::Service;
+
+use crate::{
+    ask::{User, events, records},
+    on_both_engines,
+    support::Service,
+};
 
 on_both_engines! {
     what_is_not_answered_is_recorded_as_refused_once,

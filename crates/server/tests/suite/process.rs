@@ -1,7 +1,5 @@
 //! The real binary as a process of its own, and its database seen past it.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
-
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},

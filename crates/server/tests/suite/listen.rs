@@ -1,12 +1,5 @@
 //! Slow and half-open clients are cut off, and ending lets the requests at work finish.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "these are tests, their helpers too"
-)]
-
 use std::{
     net::SocketAddr,
     sync::Arc,

@@ -1,7 +1,5 @@
 //! The binary as scripts see it: exit codes, sentences, what is printed and what is refused.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests, their helpers too")]
-
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

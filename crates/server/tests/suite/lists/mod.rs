@@ -1,22 +1,18 @@
 //! Lists, cursors and readings.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-#[path = "../ask/mod.rs"]
-mod ask;
-#[path = "../process/mod.rs"]
-mod process;
-#[path = "../support/mod.rs"]
-mod support;
 mod usage;
 
-use ask::{User, records};
 use domain::time::Instant;
-use process::Sql;
 use serde_json::Value;
 use similar_asserts::assert_eq;
 use store::audit::Outcome;
-use support::Service;
+
+use crate::{
+    ask::{self, User, records},
+    on_both_engines,
+    process::Sql,
+    support::Service,
+};
 
 on_both_engines! {
     page_by_page_is_all_at_once,

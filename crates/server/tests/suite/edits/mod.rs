@@ -1,20 +1,18 @@
 //! PUT, PATCH and set-primary: what they answer, what they tell, and what they leave behind.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-#[path = "../ask/mod.rs"]
-mod ask;
 mod conditions;
 mod primary;
-#[path = "../support/mod.rs"]
-mod support;
 mod values;
 
-use ask::{Told, User, events, records};
 use serde_json::{Value, json};
 use similar_asserts::assert_eq;
 use store::audit::Outcome;
-use support::Service;
+
+use crate::{
+    ask::{Told, User, events, records},
+    on_both_engines,
+    support::Service,
+};
 
 on_both_engines! {
     a_change_answers_tells_and_is_audited,

@@ -1,22 +1,16 @@
 //! When the audit log cannot be written, no data leaves; and what was done to its rows is found.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, and says what it measured"
-)]
-
-mod process;
-mod support;
-
 use std::time::{Duration, Instant};
 
 use domain::time::SECOND;
-use process::{Place, Sql, ask, client};
 use reqwest::{Method, StatusCode};
 use store::EngineKind;
-use support::Service;
+
+use crate::{
+    on_both_engines,
+    process::{Place, Sql, ask, client},
+    support::Service,
+};
 
 on_both_engines! { a_log_that_is_held, a_log_that_refuses, an_intake_that_refuses }
 

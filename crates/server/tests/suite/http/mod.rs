@@ -1,18 +1,16 @@
 //! The rules of HTTP: methods, media types, refusals and their order, encodings, and headers.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-#[path = "../ask/mod.rs"]
-mod ask;
 mod cors;
 mod malformed;
-#[path = "../support/mod.rs"]
-mod support;
 
-use ask::{User, records};
 use similar_asserts::assert_eq;
 use store::audit::Outcome;
-use support::{Answer, Service};
+
+use crate::{
+    ask::{User, records},
+    on_both_engines,
+    support::{Answer, Service},
+};
 
 on_both_engines! {
     head_is_get_without_its_body,

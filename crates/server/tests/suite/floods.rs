@@ -1,17 +1,6 @@
 //! Floods: of bad tokens, of one caller's requests, of clients that never finish. Whoever behaves well is
 //! neither refused nor slowed down, and the audit log does not grow.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it measured"
-)]
-
-mod process;
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -20,14 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use process::{Place, Sql, ask, client};
 use reqwest::{Method, StatusCode};
 use server::app::Limits;
 use store::EngineKind;
-use support::Service;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+};
+
+use crate::{
+    process::{Place, Sql, ask, client},
+    support::Service,
 };
 
 /// Those that measure do not run beside each other.

@@ -1,7 +1,5 @@
 //! Asking the service as somebody, and looking at what that left behind: audit records and events.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
-
 use domain::{
     accounts::{Balance, Status},
     customers::{CustomerEdit, CustomerName},

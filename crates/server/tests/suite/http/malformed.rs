@@ -4,7 +4,8 @@ use serde_json::json;
 use similar_asserts::assert_eq;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{ask::User, on_both_engines, refusal, seen, support::Service};
+use super::{refusal, seen};
+use crate::{ask::User, on_both_engines, support::Service};
 
 on_both_engines! { malformed_paths_and_queries, malformed_bodies, malformed_requests }
 

@@ -2,14 +2,8 @@
 //! not exist, other roles are refused, nobody is nobody, and each request leaves exactly one audit record with
 //! the route's categories. A route with a path parameter that has no sample id here fails.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-mod ask;
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use ask::{User, events, records};
 use domain::{
     ids::Id,
     policy::{Categories, Role, Roles},
@@ -21,7 +15,12 @@ use store::{
     Operator,
     audit::{ActorKind, Filter, Outcome, Record},
 };
-use support::{Answer, Service};
+
+use crate::{
+    ask::{User, events, records},
+    on_both_engines,
+    support::{Answer, Service},
+};
 
 on_both_engines! { everybody_asks_for_everything, strangers_are_recorded }
 

@@ -4,8 +4,8 @@ use serde_json::json;
 use similar_asserts::assert_eq;
 use store::audit::Outcome;
 
+use super::EDITS;
 use crate::{
-    EDITS,
     ask::{User, events, records},
     on_both_engines,
     support::Service,

@@ -1,16 +1,6 @@
 //! `kill -9` during reads and changes: every answered request has its record, and change, record and event
 //! always agree. The process is the real one; what it left is looked at once it has started again, past it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it measured"
-)]
-
-mod process;
-
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -20,9 +10,10 @@ use std::{
     time::Duration,
 };
 
-use process::{Place, Running, Sql, ask, client};
 use reqwest::Method;
 use store::EngineKind;
+
+use crate::process::{Place, Running, Sql, ask, client};
 
 /// How often it is killed: `CRASHES` makes it shorter or longer.
 fn crashes(default: u32) -> u32 {
