@@ -161,8 +161,8 @@ const TAMPERING: [(&str, &str); 5] = [
     ("UPDATE audit_log SET customer_id = 2 WHERE number = 3", "record 3: changed"),
     ("DELETE FROM audit_log WHERE number = 5", "records 5 to 5 are missing"),
     (
-        "INSERT INTO audit_log SELECT lane, number + 1000, at, actor, customer_id, action, outcome, status, resource, \
-         categories, request_id, detail, who, record_id, key_id, mac FROM audit_log WHERE number = 2",
+        "CREATE TABLE copied AS SELECT * FROM audit_log WHERE number = 2; UPDATE copied SET number = 1002; \
+         INSERT INTO audit_log SELECT * FROM copied",
         "to 1001 are missing",
     ),
     ("DELETE FROM audit_log WHERE number >= 8", "but checkpoint"),
