@@ -9,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use domain::ids::{CustomerId, Id};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{Context, DataKey, Random, SealError, TagKey};
+use crate::{Context, DataKey, KeyCheck, OtherKeys, Random, SealError, TagKey, check};
 
 /// What a key of the ring is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,11 @@ impl Purpose {
     /// Every purpose.
     pub const ALL: [Self; 6] = [Self::Master, Self::Lookup, Self::Audit, Self::Actor, Self::Place, Self::Token];
 
+    /// The purpose that a word of the text form names.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.name() == name)
+    }
+
     /// The word of the text form.
     pub fn name(self) -> &'static str {
         match self {
@@ -49,14 +54,17 @@ impl Purpose {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// A line is not `purpose id created base64`.
-    #[error("line {0} of the keyring is not `purpose id created base64-of-32-bytes`")]
+    #[error("line {0} is not `purpose id created base64-of-32-bytes`")]
     Line(usize),
     /// Two lines give one purpose and id.
-    #[error("line {0} of the keyring repeats a purpose and id")]
+    #[error("line {0} repeats a purpose and id")]
     Repeated(usize),
-    /// A purpose has no key.
-    #[error("the keyring has no {0} key; `customer-service keys generate` makes a whole ring")]
-    Missing(&'static str),
+    /// Purposes that have no key.
+    #[error("it has no line for {}; look into your copy for what is missing: no new key opens what an old one sealed", .0.join(", "))]
+    Missing(Vec<&'static str>),
+    /// There is no line at all.
+    #[error("it is empty")]
+    Empty,
     /// The master key that wrapped a data key is not in the ring.
     #[error("master key {0} is not in the keyring")]
     NoMaster(u32),
@@ -82,12 +90,13 @@ struct Ring<K>(BTreeMap<u32, K>);
 
 impl<K> Ring<K> {
     fn newest(&self, purpose: Purpose) -> Result<&K, KeyError> {
-        self.0.values().next_back().ok_or(KeyError::Missing(purpose.name()))
+        self.0.values().next_back().ok_or_else(|| KeyError::Missing(vec![purpose.name()]))
     }
 }
 
 /// The keys of the service.
 pub struct Keyring {
+    checks: Vec<KeyCheck>,
     masters: Ring<DataKey>,
     master: u32,
     lookup: TagKey,
@@ -127,6 +136,13 @@ impl FromStr for Keyring {
                 return Err(KeyError::Repeated(index + 1));
             }
         }
+        let lacks = |purpose: &Purpose| !keys.keys().any(|(p, _)| p == purpose);
+        let missing: Vec<&str> = Purpose::ALL.into_iter().filter(lacks).map(Purpose::name).collect();
+        match missing.len() {
+            0 => {}
+            all if all == Purpose::ALL.len() => return Err(KeyError::Empty),
+            _ => return Err(KeyError::Missing(missing)),
+        }
         let data = |purpose: Purpose| -> Result<Ring<DataKey>, KeyError> {
             let of = keys.iter().filter(|((p, _), _)| *p == purpose);
             let ring = of.map(|((_, id), key)| Ok((*id, DataKey::new(*id, key.as_slice())?)));
@@ -141,6 +157,7 @@ impl FromStr for Keyring {
         let (masters, actors, places, audit) =
             (data(Purpose::Master)?, shared(Purpose::Actor)?, shared(Purpose::Place)?, tags(Purpose::Audit));
         Ok(Self {
+            checks: keys.iter().map(|((purpose, id), key)| KeyCheck::of(*purpose, *id, key.as_slice())).collect(),
             master: masters.newest(Purpose::Master)?.id(),
             masters,
             lookup: tags(Purpose::Lookup).newest(Purpose::Lookup)?.clone(),
@@ -159,7 +176,7 @@ impl FromStr for Keyring {
 fn parse_line(line: &str) -> Option<(Purpose, u32, Zeroizing<[u8; 32]>)> {
     let mut words = line.split_whitespace();
     let (purpose, id, _created, encoded) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let purpose = Purpose::ALL.into_iter().find(|p| p.name() == purpose)?;
+    let purpose = Purpose::named(purpose)?;
     let mut bytes = BASE64_STANDARD.decode(encoded).ok()?;
     let key = <[u8; 32]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new);
     bytes.zeroize();
@@ -260,9 +277,16 @@ impl Keyring {
     pub fn token(&self) -> &TagKey {
         &self.token
     }
-    /// A tag that tells whether a database belongs to this ring, without revealing it.
-    pub fn fingerprint(&self) -> [u8; crate::TAG_LENGTH] {
-        self.lookup.tag("fingerprint", &[])
+    /// The check value of every key.
+    pub fn checks(&self) -> &[KeyCheck] {
+        &self.checks
+    }
+    /// Compares this ring with the keys that a database knows: the keys that are new to it.
+    ///
+    /// # Errors
+    /// [`OtherKeys`] when a known key is missing or another one: nothing may be opened, sealed or signed then.
+    pub fn compare(&self, known: &[KeyCheck]) -> Result<Vec<&KeyCheck>, OtherKeys> {
+        check::compare(&self.checks, known)
     }
 }
 
@@ -294,7 +318,6 @@ mod tests {
         assert!(keyring.data_key(bob, &wrapped).is_err(), "now that it is cached");
         let other: Keyring = ring().parse().unwrap();
         assert!(other.data_key(alice, &wrapped).is_err());
-        assert_ne!(keyring.fingerprint(), other.fingerprint());
     }
 
     #[test]
@@ -313,10 +336,13 @@ mod tests {
     fn a_broken_ring_is_refused_with_its_line() {
         let refused = |text: &str| text.parse::<Keyring>().map(|_| ()).unwrap_err();
         assert_eq!(refused("master 1 today AAAA"), KeyError::Line(1));
-        assert_eq!(refused(""), KeyError::Missing("master"));
+        assert_eq!(refused("# nothing but a comment"), KeyError::Empty);
         let text = ring();
         assert_eq!(refused(&format!("{text}{}", text.lines().last().unwrap())), KeyError::Repeated(8));
-        let without: String = text.lines().filter(|l| !l.starts_with("token")).map(|l| format!("{l}\n")).collect();
-        assert_eq!(refused(&without), KeyError::Missing("token"));
+        let has = |line: &&str| !line.starts_with("token") && !line.starts_with("audit");
+        let without: String = text.lines().filter(has).map(|l| format!("{l}\n")).collect();
+        assert_eq!(refused(&without), KeyError::Missing(vec!["audit", "token"]));
+        let sentence = refused(&without).to_string();
+        assert!(sentence.contains("no line for audit, token") && !sentence.contains("generate"), "{sentence}");
     }
 }

@@ -3,9 +3,17 @@
 -- The service's own state: one row.
 CREATE TABLE installation (
     one BIGINT PRIMARY KEY CHECK (one = 1),
-    key_fingerprint BYTEA NOT NULL,
     demo_anchor TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL
+);
+
+-- A check value for each key of the keyring: another key in its place is refused.
+CREATE TABLE key_check (
+    purpose TEXT NOT NULL,
+    key_id BIGINT NOT NULL,
+    check_value BYTEA NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (purpose, key_id)
 );
 
 -- Deleting a customer's row here erases the person: nothing sealed under the key opens again.

@@ -3,9 +3,17 @@
 -- The service's own state: one row.
 CREATE TABLE installation (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    key_fingerprint BLOB NOT NULL,
     demo_anchor INTEGER,
     created_at INTEGER NOT NULL
+) STRICT;
+
+-- A check value for each key of the keyring: another key in its place is refused.
+CREATE TABLE key_check (
+    purpose TEXT NOT NULL,
+    key_id INTEGER NOT NULL,
+    check_value BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (purpose, key_id)
 ) STRICT;
 
 -- Deleting a customer's row here erases the person: nothing sealed under the key opens again.

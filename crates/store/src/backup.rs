@@ -8,12 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crypto::KeyCheck;
 use rusqlite::{Connection, OpenFlags, backup::Backup, backup::StepResult};
 
 use crate::db::{
     DbError,
-    sqlite::{Sqlite, connect, error},
+    sqlite::{Sqlite, connect, error, rows},
 };
+use crate::keys;
 
 /// The files of a backup, in the order in which they are made.
 pub const FILES: [&str; 2] = ["main.sqlite", "audit.sqlite"];
@@ -66,11 +68,11 @@ fn private_and_durable(file: &Path) -> Result<(), DbError> {
     fs::File::open(file).and_then(|file| file.sync_all()).map_err(io(file))
 }
 
-/// The schema and the key fingerprint of a backup, after a check of every page of both files.
+/// The schema of a backup and the keys that it needs, after a check of every page of both files.
 ///
 /// # Errors
 /// [`DbError::Corrupt`] names the file that is damaged.
-pub fn check(dir: &Path) -> Result<(i64, Vec<u8>), DbError> {
+pub fn check(dir: &Path) -> Result<(i64, Vec<KeyCheck>), DbError> {
     let mut found = None;
     for name in FILES {
         let file = dir.join(name);
@@ -88,8 +90,7 @@ pub fn check(dir: &Path) -> Result<(i64, Vec<u8>), DbError> {
             return Err(DbError::Engine(format!("{} was made by a newer version", file.display())));
         }
         if found.is_none() {
-            let print = connection.query_row("SELECT key_fingerprint FROM installation", [], |row| row.get(0));
-            found = Some((version, print.map_err(|e| damaged(e.to_string()))?));
+            found = Some((version, keys::known(rows(&connection, &keys::KNOWN, &[])?)?));
         }
     }
     found.ok_or_else(|| DbError::Corrupt("no files".into()))
@@ -141,7 +142,8 @@ mod tests {
         let data = dir.path().join("data");
         crate::migrate::sqlite(&data).unwrap();
         let main = connect(&Sqlite::main_file(&data), false).unwrap();
-        main.execute("INSERT INTO installation VALUES (1, x'aa', NULL, 7)", []).unwrap();
+        main.execute("INSERT INTO installation VALUES (1, NULL, 7)", []).unwrap();
+        main.execute("INSERT INTO key_check VALUES ('master', 3, randomblob(32), 7)", []).unwrap();
         (dir, data)
     }
 
@@ -153,7 +155,8 @@ mod tests {
         let to = dir.path().join("backup");
         fs::create_dir(&to).unwrap();
         backup(&data, &to).unwrap();
-        assert_eq!(check(&to).unwrap(), (crate::migrate::VERSION, vec![0xaa]));
+        let (schema, keys) = check(&to).unwrap();
+        assert_eq!((schema, keys[0].id, keys.len()), (crate::migrate::VERSION, 3, 1));
         let back = dir.path().join("back");
         restore(&to, &back).unwrap();
         let main = connect(&Sqlite::main_file(&back), false).unwrap();

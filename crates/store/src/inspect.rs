@@ -2,6 +2,7 @@
 //!
 //! `serve` asks before it migrates and opens, so that a refusal leaves no trace; `doctor` reports it.
 
+use crypto::KeyCheck;
 use domain::time::{Instant, Zone};
 
 use crate::{
@@ -12,10 +13,11 @@ use crate::{
         sqlite::{Sqlite, connect, error, rows},
         statements,
     },
+    keys,
 };
 
 statements! {
-    INSTALLED = {"SELECT key_fingerprint, demo_anchor, created_at FROM installation"};
+    INSTALLED = {"SELECT demo_anchor, created_at FROM installation"};
     // The text of a bound is always the same, because every session's zone is UTC. SQLite has no partitions.
     PARTITIONED = {
         sqlite "SELECT count(*) FROM sqlite_schema WHERE name LIKE $1",
@@ -41,8 +43,8 @@ pub struct Inspection {
 /// The mark that the first start leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// Of the keyring with which the data is sealed; see [`crypto::Keyring::fingerprint`].
-    pub key_fingerprint: Vec<u8>,
+    /// The keys with which the data is sealed; see [`crypto::Keyring::compare`].
+    pub keys: Vec<KeyCheck>,
     /// The anchor of a demonstration database; `None` in every other.
     pub demo_anchor: Option<Instant>,
     /// When the service first opened it.
@@ -63,8 +65,11 @@ pub async fn inspect(location: &Location) -> Result<Inspection, DbError> {
         Location::Server(url) => {
             let connection = crate::db::postgres::Connector::new(url)?.connect().await?;
             let schema = connection.newest().await?;
-            let found = if schema.is_some() { connection.rows(&INSTALLED, &[]).await? } else { Vec::new() };
-            Ok(Inspection { schema, installed: installed(found)? })
+            if schema.is_none() {
+                return Ok(Inspection { schema, installed: None });
+            }
+            let keys = keys::known(connection.rows(&keys::KNOWN, &[]).await?)?;
+            Ok(Inspection { schema, installed: installed(connection.rows(&INSTALLED, &[]).await?, keys)? })
         }
     }
 }
@@ -81,13 +86,14 @@ fn inspect_file(file: &std::path::Path) -> Result<Inspection, DbError> {
     }
     let newest = "SELECT max(version) FROM schema_migration";
     let schema = connection.query_row(newest, [], |row| row.get(0)).map_err(error)?;
-    Ok(Inspection { schema, installed: installed(rows(&connection, &INSTALLED, &[])?)? })
+    let keys = keys::known(rows(&connection, &keys::KNOWN, &[])?)?;
+    Ok(Inspection { schema, installed: installed(rows(&connection, &INSTALLED, &[])?, keys)? })
 }
 
-fn installed(found: Vec<Row>) -> Result<Option<Installed>, DbError> {
+fn installed(found: Vec<Row>, keys: Vec<KeyCheck>) -> Result<Option<Installed>, DbError> {
     let Some(row) = found.into_iter().next() else { return Ok(None) };
     let mut row = row.read();
-    Ok(Some(Installed { key_fingerprint: row.get()?, demo_anchor: row.get()?, created_at: row.get()? }))
+    Ok(Some(Installed { keys, demo_anchor: row.get()?, created_at: row.get()? }))
 }
 
 /// One thing that [`examine`] looked at.

@@ -14,6 +14,7 @@ mod error;
 mod guard;
 pub mod idempotency;
 pub mod inspect;
+mod keys;
 mod links;
 pub mod meters;
 pub mod migrate;
@@ -65,6 +66,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         db::postgres::STATEMENTS,
         idempotency::STATEMENTS,
         inspect::STATEMENTS,
+        keys::STATEMENTS,
         links::STATEMENTS,
         meters::STATEMENTS,
         open::STATEMENTS,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use crypto::{Keyring, Random};
+use crypto::{Keyring, OtherKeys, Random};
 use domain::time::{Clock, Instant};
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     audit::{AuditLog, AuditOptions},
     db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
     idempotency::AtWork,
+    keys,
     links::Links,
     migrate, partitions,
 };
@@ -44,15 +45,13 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The keyring is not the one with which the data was sealed.
-    #[error(
-        "the keyring does not belong to this database: its look-up key is another one. Give the keyring with which the database was made"
-    )]
-    WrongKeyring,
+    #[error(transparent)]
+    Keys(#[from] OtherKeys),
 }
 
 statements! {
-    INSTALLATION = {"SELECT key_fingerprint, demo_anchor FROM installation"};
-    INSTALL = {"INSERT INTO installation (one, key_fingerprint, created_at) VALUES (1, $1, $2) ON CONFLICT DO NOTHING"};
+    INSTALLATION = {"SELECT demo_anchor FROM installation"};
+    INSTALL = {"INSERT INTO installation (one, created_at) VALUES (1, $1) ON CONFLICT DO NOTHING"};
     MARK_DEMO = {"UPDATE installation SET demo_anchor = $1 WHERE one = 1"};
     EMPTY = {"SELECT count(*) FROM customer"};
 }
@@ -78,15 +77,11 @@ impl Store {
             migrate::check_postgres(&connection).await?;
             partitions::ensure_partitions(&connection, clock.now()).await?;
         }
-        let fingerprint = keyring.fingerprint();
         let mut tx = db.begin().await?;
-        tx.execute(&INSTALL, params![fingerprint, clock.now()]).await?;
-        let installed = tx.rows(&INSTALLATION, Vec::new()).await?;
+        // First: of two processes at their first start one waits here for the other's keys.
+        tx.execute(&INSTALL, params![clock.now()]).await?;
+        keys::admit(&mut tx, &keyring, clock.now()).await?;
         tx.commit().await?;
-        let known: Option<Vec<u8>> = installed.into_iter().next().map(|row| row.read().get()).transpose()?;
-        if known.as_deref() != Some(fingerprint.as_slice()) {
-            return Err(OpenError::WrongKeyring);
-        }
         let audit_options = AuditOptions {
             lanes: options.audit_lanes,
             checkpoint_file: options.checkpoint_file,
@@ -118,10 +113,8 @@ impl Store {
     /// [`StoreError`] when the database does not answer.
     pub async fn demo_anchor(&self) -> Result<Option<Instant>, StoreError> {
         let rows = self.db.read(&INSTALLATION, Vec::new()).await?;
-        let Some(row) = rows.into_iter().next() else { return Ok(None) };
-        let mut row = row.read();
-        row.skip(1);
-        Ok(row.get()?)
+        let anchor: Option<Option<Instant>> = rows.into_iter().next().map(|row| row.read().get()).transpose()?;
+        Ok(anchor.flatten())
     }
 
     /// Whether there is no customer yet.

@@ -13,6 +13,7 @@ use crate::{
     DbError, Location, Store, StoreError,
     audit::{self, ActorKind, Dropped, Filter, Outcome, Plan, Record, Report, Shown, VerifyError, who},
     db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
+    keys,
     links::subject_hash,
 };
 
@@ -116,5 +117,6 @@ pub async fn verify_audit(
         Location::Directory(dir) => Db::Sqlite(Sqlite::open(dir)?),
         Location::Server(url) => Db::Postgres(Box::new(Postgres::open(url, 1).await?)),
     };
+    keys::compare(&db, keyring).await??;
     audit::verify(&db, keyring, lines).await
 }

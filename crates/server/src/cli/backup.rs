@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use store::backup::FILES;
 
 use super::{Failure, print};
-use crate::config::Config;
+use crate::config::{Config, Layered, Source};
 
 const MANIFEST: &str = "backup.json";
 
@@ -23,8 +23,8 @@ struct Manifest {
     version: u32,
     made_at: String,
     schema: i64,
-    /// Tells which keyring it needs, without revealing it.
-    key_fingerprint: String,
+    /// The keys that it needs, as `keys check` prints them, without revealing them.
+    keys: Vec<String>,
     files: Vec<Entry>,
 }
 
@@ -60,13 +60,13 @@ pub(super) fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
     }
     fs::DirBuilder::new().recursive(true).create(to).map_err(failed(to))?;
     store::backup::backup(from, to).map_err(Failure::failed)?;
-    let (schema, key) = store::backup::check(to).map_err(Failure::failed)?;
+    let (schema, keys) = store::backup::check(to).map_err(Failure::failed)?;
     let entry = |name: &str| Ok(Entry { name: name.to_owned(), sha256: sha256(&to.join(name))? });
     let manifest = Manifest {
         version: 1,
         made_at: SystemClock.now().to_string(),
         schema,
-        key_fingerprint: hex::encode(key),
+        keys: keys.iter().map(|key| format!("{} {} {}", key.purpose.name(), key.id, key.short())).collect(),
         files: FILES.iter().map(|name| entry(name)).collect::<Result<_, Failure>>()?,
     };
     let text = serde_json::to_string_pretty(&manifest).map_err(Failure::failed)?;
@@ -81,8 +81,12 @@ pub(super) fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
 }
 
 /// `restore --from DIR`.
-pub(super) fn restore(config: &Config, from: &Path) -> Result<(), Failure> {
+pub(super) fn restore(config: &Config, layered: &Layered, from: &Path) -> Result<(), Failure> {
     let to = embedded(config)?;
+    // A folder of the default's name, wherever one stands at the moment, is not where anybody means it to go.
+    if layered.get("data-dir").is_none_or(|(_, source)| *source == Source::Default) {
+        return Err(Failure::usage("Say where to: --data-dir DIR, a new or empty directory."));
+    }
     let file = from.join(MANIFEST);
     let text = fs::read_to_string(&file)
         .map_err(|e| Failure::failed(format_args!("{} is not a finished backup: {MANIFEST}: {e}.", from.display())))?;
@@ -107,10 +111,10 @@ pub(super) fn restore(config: &Config, from: &Path) -> Result<(), Failure> {
     }
     store::backup::restore(from, to).map_err(Failure::failed)?;
     print(format_args!(
-        "{} holds the database as of {}. It needs the keyring with fingerprint {}.",
+        "{} holds the database as of {}. It needs the keyring with {}.",
         to.display(),
         manifest.made_at,
-        manifest.key_fingerprint.get(..16).unwrap_or_default()
+        manifest.keys.join(", ")
     ))
 }
 

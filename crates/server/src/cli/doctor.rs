@@ -102,10 +102,10 @@ fn keyring(report: &mut Report, config: &Config, installed: Option<&inspect::Ins
         Err(failure) => report.fail("keyring", failure),
         Ok(keyring) => match installed {
             None => report.ok("keyring", "complete; the database does not know it yet"),
-            Some(installed) if installed.key_fingerprint == keyring.fingerprint() => {
-                report.ok("keyring", "complete, and the database's own")
-            }
-            Some(_) => report.fail("keyring", keys::WRONG),
+            Some(installed) => match keys::belongs(&keyring, installed) {
+                Ok(sentence) => report.ok("keyring", sentence),
+                Err(other) => report.fail("keyring", other),
+            },
         },
     }
 }

@@ -3,14 +3,15 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use clap::Subcommand;
-use crypto::{Keyring, SystemRandom};
+use crypto::{Keyring, OtherKeys, SystemRandom};
 use domain::time::{Clock as _, SystemClock};
+use store::inspect::Installed;
 use zeroize::Zeroizing;
 
 use super::{Failure, print};
@@ -24,7 +25,7 @@ pub(super) enum Keys {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Check that the keyring can be used, and that it belongs to the database
+    /// Check that the keyring can be used, and that each of its keys is the database's own
     Check,
 }
 
@@ -44,7 +45,8 @@ pub(super) fn generate(out: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
+/// Writes a new keyring, for its owner alone.
+pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::failed(format_args!(
             "{} exists already and is not overwritten: without its keys the data sealed under them is lost.",
@@ -77,31 +79,6 @@ pub(super) fn load_for(config: &Config) -> Result<Arc<Keyring>, Failure> {
     load(config)
 }
 
-/// The keyring of a demonstration, in its data directory: made when there is none and nothing was sealed yet.
-pub(super) fn of_demo(config: &Config, sealed_before: bool) -> Result<Arc<Keyring>, Failure> {
-    if config.keyring.is_some() || config.keyring_file.is_some() {
-        return load(config);
-    }
-    let file = config.data_dir.join("keyring");
-    if file.exists() {
-        return read(&file);
-    }
-    if sealed_before {
-        return Err(Failure::failed(format_args!(
-            "The demonstration's keyring {} is gone, and nothing opens without it. Use another database, or delete this one.",
-            file.display()
-        )));
-    }
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(&config.data_dir)
-        .map_err(|e| Failure::failed(format_args!("{} cannot be made: {e}.", config.data_dir.display())))?;
-    let keyring = Keyring::generate(&SystemRandom, &SystemClock.now().to_string()).map_err(Failure::failed)?;
-    write(&file, keyring.reveal())?;
-    read(&file)
-}
-
 /// Reads a keyring from a file that only its owner can read.
 pub(super) fn read(file: &Path) -> Result<Arc<Keyring>, Failure> {
     let failed =
@@ -126,24 +103,28 @@ fn parse(text: &str, place: &str) -> Result<Arc<Keyring>, Failure> {
     text.parse().map(Arc::new).map_err(|e| Failure::failed(format_args!("The keyring ({place}) cannot be used: {e}.")))
 }
 
-/// The sentence about a keyring that is not the database's.
-pub(super) const WRONG: &str = "The keyring does not belong to this database: the data was sealed with another one. \
-                                Give the keyring with which the database was made.";
-
 /// `keys check`.
 pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     let keyring = load_for(config)?;
-    let fingerprint = keyring.fingerprint();
-    print(format_args!(
-        "The keyring is complete. Fingerprint: {}",
-        hex::encode(fingerprint.get(..8).unwrap_or_default())
-    ))?;
-    let inspection = store::inspect::inspect(&config.location()).await.map_err(Failure::failed)?;
-    match inspection.installed {
-        None => print("The database is empty; it will belong to this keyring."),
-        Some(installed) if installed.key_fingerprint == fingerprint => print("It belongs to the database."),
-        Some(_) => Err(Failure::findings(WRONG)),
+    for key in keyring.checks() {
+        print(format_args!("{:<6}  {}  {}", key.purpose.name(), key.id, key.short()))?;
     }
+    print("The keyring is complete.")?;
+    let inspection = store::inspect::inspect(&config.location()).await.map_err(Failure::failed)?;
+    let Some(installed) = inspection.installed else {
+        return print("The database is empty; it will belong to this keyring.");
+    };
+    print(belongs(&keyring, &installed).map_err(Failure::findings)?)
+}
+
+/// How a ring fits a database, for people.
+pub(super) fn belongs(keyring: &Keyring, installed: &Installed) -> Result<String, OtherKeys> {
+    let new = keyring.compare(&installed.keys)?;
+    let new: Vec<String> = new.into_iter().map(|key| format!("{} {}", key.purpose.name(), key.id)).collect();
+    Ok(match new.join(", ") {
+        none if none.is_empty() => "Every key is the database's own.".into(),
+        new => format!("Every key that the database knows is its own; the next start notes what is new: {new}."),
+    })
 }
 
 #[cfg(test)]

@@ -9,15 +9,17 @@ mod backup;
 mod database;
 mod demo;
 mod doctor;
+mod help;
 mod keys;
+mod operator;
 mod serve;
 
 use std::{ffi::OsString, fmt::Display, io::Write as _, path::PathBuf, process::ExitCode};
 
-use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 use domain::time::Instant;
 
-use crate::config::{Config, ConfigError, Given, Layered, SETTINGS};
+use crate::config::{Config, ConfigErrors, Given, Layered, SETTINGS};
 pub use demo::Demo;
 pub use serve::{Service, start};
 
@@ -35,12 +37,14 @@ const AFTER: &str =
     "Exit codes: 0 done; 1 it failed; 2 the command or its settings are wrong; 3 it was done and found \
 something wrong (audit verify, doctor, keys check).
 
-Every setting also comes from a TOML file and from environment variables such as CUSTOMER_SERVICE_LISTEN; \
+Every command takes the settings as flags, such as --data-dir or --database-url: `customer-service help settings` lists \
+them. They also come from a TOML file (--config FILE) and from environment variables such as CUSTOMER_SERVICE_LISTEN; \
 `customer-service config` prints what is in force and where each value came from.";
 
 /// The service and its tools.
 #[derive(Debug, Parser)]
 #[command(name = "customer-service", version, about = ABOUT, after_help = AFTER, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,7 +53,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the service. The embedded database is brought up to date; on PostgreSQL run `migrate` first
-    Serve(ServeArgs),
+    Serve(demo::ServeArgs),
     /// Bring the database's schema up to date, or make it
     Migrate,
     /// Make and check the keys that stand outside the database
@@ -85,19 +89,11 @@ enum Command {
     Openapi,
     /// Print the list of problems and field errors (Markdown)
     Problems,
-}
-
-#[derive(Debug, clap::Args)]
-struct ServeArgs {
-    /// Bring sample customers and a built-in OpenID provider with public passwords. Never for real data
-    #[arg(long)]
-    demo: bool,
-    /// The demonstration's business date, such as 2025-01-15T12:00:00-06:00. Tokens and new rows keep the real clock
-    #[arg(long, value_name = "INSTANT", requires = "demo", value_parser = instant)]
-    as_of: Option<Instant>,
-    /// Let the demonstration listen on an address that other machines reach
-    #[arg(long, requires = "demo")]
-    demo_public: bool,
+    /// Explain a command, or every setting: `help settings`
+    Help {
+        /// The command's words, or `settings`
+        topic: Vec<String>,
+    },
 }
 
 /// Reads an instant of the command line.
@@ -135,8 +131,8 @@ impl Display for Failure {
 
 impl std::error::Error for Failure {}
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
+impl From<ConfigErrors> for Failure {
+    fn from(error: ConfigErrors) -> Self {
         Self::usage(error)
     }
 }
@@ -164,23 +160,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = Cli::from_arg_matches(&matches).map_err(Failure::usage).and_then(|cli| {
+        if let Command::Help { topic } = &cli.command {
+            return help::help(topic);
+        }
         let given = given(&matches);
         let (config, layered) = Config::load(&given)?;
-        obey(cli.command, config, &layered, &given)
+        obey(cli.command, config, &layered)
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.sentence.is_empty() {
                 // As above.
-                drop(writeln!(std::io::stderr(), "customer-service: {failure}"));
+                for line in failure.sentence.lines() {
+                    drop(writeln!(std::io::stderr(), "customer-service: {line}"));
+                }
             }
             ExitCode::from(failure.exit)
         }
     }
 }
 
-fn obey(command: Command, config: Config, layered: &Layered, given: &Given) -> Result<(), Failure> {
+fn obey(command: Command, config: Config, layered: &Layered) -> Result<(), Failure> {
     match command {
         Command::Config { reference: true } => print(crate::config::reference().trim_end()),
         Command::Config { reference: false } => print(crate::config::show(layered).trim_end()),
@@ -188,7 +189,7 @@ fn obey(command: Command, config: Config, layered: &Layered, given: &Given) -> R
         Command::Problems => print(crate::api::problem::catalogue().trim_end()),
         Command::Keys(keys::Keys::Generate { out }) => keys::generate(out.as_deref()),
         Command::Backup { to } => backup::backup(&config, &to),
-        Command::Restore { from } => backup::restore(&config, &from),
+        Command::Restore { from } => backup::restore(&config, layered, &from),
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
             if matches!(command, Command::Serve(_)) {
@@ -197,7 +198,7 @@ fn obey(command: Command, config: Config, layered: &Layered, given: &Given) -> R
                 // Commands speak for themselves; the log has only what went wrong.
                 crate::telemetry::log(config.log_format, "warn").map_err(Failure::failed)?;
             }
-            let done = runtime.block_on(Box::pin(work(command, &config, given)));
+            let done = runtime.block_on(Box::pin(work(command, &config)));
             // Threads of the database may still be at a statement: nobody waits for its result.
             runtime.shutdown_background();
             done
@@ -205,49 +206,27 @@ fn obey(command: Command, config: Config, layered: &Layered, given: &Given) -> R
     }
 }
 
-async fn work(command: Command, config: &Config, given: &Given) -> Result<(), Failure> {
+async fn work(command: Command, config: &Config) -> Result<(), Failure> {
     match command {
-        Command::Serve(ServeArgs { demo, as_of, demo_public }) => {
-            let demo = demo.then_some(Demo { as_of, public: demo_public });
-            Box::pin(serve::serve(config, demo)).await
-        }
+        Command::Serve(arguments) => Box::pin(serve::serve(config, arguments.demo())).await,
         Command::Migrate => database::migrate(config).await,
         Command::Keys(_) => keys::check(config).await,
-        Command::Audit(command) => Box::pin(audit::run(command, config, &user(given))).await,
+        Command::Audit(command) => Box::pin(audit::run(command, config, &operator::who())).await,
         Command::Outbox(command) => Box::pin(database::outbox(command, config)).await,
         Command::Doctor => Box::pin(doctor::doctor(config)).await,
         Command::Config { .. }
         | Command::Openapi
         | Command::Problems
+        | Command::Help { .. }
         | Command::Backup { .. }
         | Command::Restore { .. } => Ok(()),
     }
 }
 
-/// The name of whoever runs this command, for the audit log.
-fn user(given: &Given) -> String {
-    let of = |name: &str| given.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    of("SUDO_USER").or_else(|| of("USER")).or_else(|| of("LOGNAME")).unwrap_or_else(|| "unknown".into())
-}
-
 /// The whole command line: the commands, and a flag for each setting on every one of them.
 fn command() -> clap::Command {
-    let file = Arg::new(CONFIG).long("config").global(true).value_name("FILE");
-    let file = file.value_parser(clap::value_parser!(PathBuf)).help("The configuration file (TOML)");
-    let flags = SETTINGS.iter().filter(|setting| setting.flag).map(|setting| {
-        let default = setting.default.filter(|default| !default.is_empty());
-        let default = default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
-        let essential =
-            matches!(setting.path, "listen" | "management.listen" | "data-dir" | "database.url" | "keyring-file");
-        Arg::new(setting.name())
-            .long(setting.name())
-            .global(true)
-            .value_name(if setting.default.is_some_and(|d| d.parse::<i64>().is_ok()) { "N" } else { "VALUE" })
-            .help(format!("{}{default}", setting.help))
-            .hide_short_help(!essential)
-            .help_heading("Settings")
-    });
-    Cli::command().arg(file.help_heading("Settings")).args(flags)
+    let settings = help::settings().into_iter().map(|argument| argument.global(true).hide(true));
+    Cli::command().args(settings).mut_subcommands(help::pointing)
 }
 
 fn given(matches: &ArgMatches) -> Given {

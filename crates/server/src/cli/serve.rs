@@ -10,7 +10,7 @@ use std::{
 
 use axum::Router;
 use crypto::SystemRandom;
-use domain::time::{Clock as _, SystemClock, Zone};
+use domain::time::{SystemClock, Zone};
 use store::{Location, Store};
 use tokio::{
     net::TcpListener,
@@ -19,13 +19,16 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Demo, Failure, database, demo, keys, print};
+use super::{
+    Demo, Failure, database,
+    demo::{self, Begun},
+    keys, print,
+};
 use crate::{
     api,
     app::{self, App},
     auth::Authenticator,
     config::Config,
-    demo::oidc,
     listen::{self, Connections, Limits},
     management::{self, Management},
     telemetry::Metrics,
@@ -79,9 +82,12 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     let inspection = store::inspect::inspect(&location).await.map_err(Failure::failed)?;
     let installed = inspection.installed.as_ref();
     demo::check(demo.as_ref(), config, installed)?;
-    let keyring = if demo.is_some() { keys::of_demo(config, installed.is_some())? } else { keys::load(config)? };
-    if installed.is_some_and(|installed| installed.key_fingerprint != keyring.fingerprint()) {
-        return Err(Failure::failed(keys::WRONG));
+    let keyring = match &demo {
+        Some(demo) => demo.keyring(config, installed.is_some())?,
+        None => keys::load(config)?,
+    };
+    if let Some(installed) = installed {
+        keyring.compare(&installed.keys).map_err(Failure::failed)?;
     }
     let lock = match &location {
         Location::Directory(dir) => Some(alone(dir)?),
@@ -90,7 +96,6 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     let (listener, address) = bind("listen", config.listen).await?;
     let (management, management_address) = bind("management.listen", config.management_listen).await?;
     let base = demo::base_url(address);
-    let issuer = format!("{base}{}", oidc::PATH);
     if demo.is_none() {
         // Only to refuse wrong issuers before the database is touched.
         Authenticator::new(config.issuers.clone(), Arc::new(SystemClock)).map_err(Failure::usage)?;
@@ -108,24 +113,22 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     let opened = Store::open(&location, keyring, clock.clone(), random.clone(), database::options(config));
     let store = Arc::new(Box::pin(opened).await.map_err(Failure::failed)?);
     let mut issuers = config.issuers.clone();
-    let mut provider = None;
+    let mut provider = Router::new();
     if let Some(demo) = &demo {
-        demo::prepare(demo, &store, clock.now(), &zone, &issuer).await?;
-        let made = demo::provider(issuer, &store, clock.clone(), random.clone())?;
-        issuers.push(made.issuer_config());
-        provider = Some(made);
+        let Begun { issuer, router } = demo.begin(&store, clock.clone(), random.clone(), &zone, &base).await?;
+        issuers.push(issuer);
+        provider = router;
     }
     let authenticator = Arc::new(Authenticator::new(issuers, clock.clone()).map_err(Failure::usage)?);
     let metrics = Arc::new(Metrics::default());
     let connections = Arc::new(Connections::default());
     metrics.watch(&store, &authenticator, &connections);
-    let business_time = demo.as_ref().and_then(|demo| demo.as_of);
     let app = App::new(app::Parts {
         store: Arc::clone(&store),
         authenticator: Arc::clone(&authenticator),
         clock,
         random,
-        business_time,
+        business_time: demo.as_ref().and_then(Demo::business_time),
         zone,
         limits: app::Limits {
             caller_per_second: config.limits_requests_per_second,
@@ -136,11 +139,8 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         cors_origins: config.http_cors_origins.clone(),
         trusted_proxies: config.http_trusted_proxies.clone(),
     });
-    let mut router = api::router(app);
-    if let Some(provider) = provider {
-        router = router.merge(oidc::router(provider));
-    }
-    let banner = demo.map(|demo| demo::banner(&base, &demo::base_url(management_address), &demo, business_time));
+    let router = api::router(app).merge(provider);
+    let banner = demo.map(|demo| demo.banner(&base, &demo::base_url(management_address)));
     let limits = Limits {
         connections: config.http_max_connections,
         header: config.header_timeout(),

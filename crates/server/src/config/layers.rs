@@ -10,7 +10,8 @@ use toml::{Table, Value};
 
 use super::{
     ConfigError,
-    settings::{Kind, PREFIX, SETTINGS, Setting, at, nearest},
+    kind::Kind,
+    settings::{PREFIX, SETTINGS, Setting, at, nearest},
 };
 
 /// Where a value came from.
@@ -51,31 +52,70 @@ pub struct Given {
 /// Every setting's value and source; settings without a value are absent.
 pub type Layered = BTreeMap<&'static str, (Value, Source)>;
 
+/// The layers as far as they were put on each other, and everything that was wrong with them.
+#[derive(Default)]
+pub(super) struct Layers {
+    pub(super) values: Layered,
+    pub(super) errors: Vec<ConfigError>,
+}
+
+impl Layers {
+    /// A value that cannot be used takes the ones below it away: nothing shall be judged by them.
+    fn put(&mut self, setting: &'static Setting, value: Result<Value, String>, source: Source) {
+        let faults = match value {
+            Ok(value) => {
+                let faults = setting.kind.faults(&value);
+                if faults.is_empty() {
+                    self.values.insert(setting.path, (value, source));
+                    return;
+                }
+                faults.join("; ")
+            }
+            Err(fault) => fault,
+        };
+        self.values.remove(setting.path);
+        self.errors.push(ConfigError::Value { path: setting.path, source_of: source.to_string(), faults });
+    }
+
+    fn unknown(&mut self, what: String, word: &str, known: impl IntoIterator<Item = String>) {
+        self.errors.push(ConfigError::Unknown { what, nearest: nearest(word, known).unwrap_or_default() });
+    }
+
+    fn file(&mut self, file: &Path) {
+        match read_table(file) {
+            Ok(table) => self.table(&table, "", file),
+            Err(reason) => self.errors.push(ConfigError::File { file: file.to_owned(), reason }),
+        }
+    }
+
+    fn table(&mut self, table: &Table, prefix: &str, file: &Path) {
+        for (key, value) in table {
+            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            match (at(&path), value) {
+                (Some(setting), value) => self.put(setting, Ok(value.clone()), Source::File(file.to_owned())),
+                (None, Value::Table(inner)) if SETTINGS.iter().any(|s| s.path.starts_with(&format!("{path}."))) => {
+                    self.table(inner, &path, file);
+                }
+                _ => {
+                    let what = format!("setting {path} in {}", file.display());
+                    self.unknown(what, &path, SETTINGS.iter().map(|s| s.path.to_owned()));
+                }
+            }
+        }
+    }
+}
+
 /// Puts the layers on each other.
-pub(super) fn read(given: &Given) -> Result<Layered, ConfigError> {
-    let mut layered = Layered::new();
+pub(super) fn read(given: &Given) -> Layers {
+    let mut layers = Layers::default();
     for setting in SETTINGS {
         if let Some(default) = setting.default {
-            layered.insert(setting.path, (from_text(setting, default, &Source::Default)?, Source::Default));
+            layers.put(setting, from_text(setting.kind, default), Source::Default);
         }
     }
     let named = given.variables.iter().find(|(name, _)| *name == config_variable());
     if let Some(file) = given.file.clone().or_else(|| named.map(|(_, file)| file.into())) {
-        let source = Source::File(file.clone());
-        let text =
-            fs::read_to_string(&file).map_err(|e| ConfigError::File { file: file.clone(), reason: e.to_string() })?;
-        let table: Table = text.parse().map_err(|e: toml::de::Error| ConfigError::File {
-            file: file.clone(),
-            // The whole error quotes the line, which may hold a secret.
-            reason: match e.span() {
-                Some(span) => format!("line {}: {}", line_at(&text, span.start), e.message()),
-                None => e.message().to_owned(),
-            },
-        })?;
-        from_table(&table, "", &file, &mut |setting, value| {
-            layered.insert(setting.path, (from_value(setting, value, &source)?, source.clone()));
-            Ok(())
-        })?;
+        layers.file(&file);
     }
     for (name, text) in &given.variables {
         if !name.starts_with(PREFIX) || *name == config_variable() || is_kubernetes(name) {
@@ -83,18 +123,26 @@ pub(super) fn read(given: &Given) -> Result<Layered, ConfigError> {
         }
         let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == *name) else {
             let known = SETTINGS.iter().map(Setting::variable).chain([config_variable()]);
-            return Err(unknown(format!("environment variable {name}"), name, known));
+            layers.unknown(format!("environment variable {name}"), name, known);
+            continue;
         };
-        let source = Source::Variable(name.clone());
-        layered.insert(setting.path, (from_text(setting, text, &source)?, source));
+        layers.put(setting, from_text(setting.kind, text), Source::Variable(name.clone()));
     }
     for (name, text) in &given.flags {
         if let Some(setting) = SETTINGS.iter().find(|setting| setting.name() == *name) {
-            let source = Source::Flag(name.clone());
-            layered.insert(setting.path, (from_text(setting, text, &source)?, source));
+            layers.put(setting, from_text(setting.kind, text), Source::Flag(name.clone()));
         }
     }
-    Ok(layered)
+    layers
+}
+
+fn read_table(file: &Path) -> Result<Table, String> {
+    let text = fs::read_to_string(file).map_err(|e| e.to_string())?;
+    // The whole error quotes the line, which may hold a secret.
+    text.parse().map_err(|e: toml::de::Error| match e.span() {
+        Some(span) => format!("line {}: {}", line_at(&text, span.start), e.message()),
+        None => e.message().to_owned(),
+    })
 }
 
 fn config_variable() -> String {
@@ -112,55 +160,15 @@ fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
-fn unknown(what: String, word: &str, known: impl IntoIterator<Item = String>) -> ConfigError {
-    ConfigError::Unknown { what, nearest: nearest(word, known).unwrap_or_default() }
-}
-
-type Take<'a> = dyn FnMut(&'static Setting, &Value) -> Result<(), ConfigError> + 'a;
-
-fn from_table(table: &Table, prefix: &str, file: &Path, take: &mut Take<'_>) -> Result<(), ConfigError> {
-    for (key, value) in table {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match (at(&path), value) {
-            (Some(setting), value) => take(setting, value)?,
-            (None, Value::Table(inner)) if SETTINGS.iter().any(|s| s.path.starts_with(&format!("{path}."))) => {
-                from_table(inner, &path, file, take)?;
-            }
-            _ => {
-                let what = format!("setting {path} in {}", file.display());
-                return Err(unknown(what, &path, SETTINGS.iter().map(|s| s.path.to_owned())));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn wrong(setting: &Setting, source: &Source) -> ConfigError {
-    ConfigError::Value { path: setting.path, source_of: source.to_string(), expected: setting.kind.describe() }
-}
-
-fn from_text(setting: &Setting, text: &str, source: &Source) -> Result<Value, ConfigError> {
-    let value = match setting.kind {
-        Kind::Whole(..) => text.trim().parse().map(Value::Integer).map_err(|_| wrong(setting, source))?,
-        Kind::Texts => {
+/// A value as the environment and flags spell it.
+fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
+    match kind {
+        Kind::Whole(..) => text.trim().parse().map(Value::Integer).map_err(|_| kind.expected()),
+        Kind::Origins | Kind::Networks => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
+            Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
         }
-        Kind::Tables => serde_json::from_str(text).map_err(|_| wrong(setting, source))?,
-        Kind::Text | Kind::Path | Kind::Address | Kind::Choice(_) => Value::String(text.to_owned()),
-    };
-    from_value(setting, &value, source)
-}
-
-fn from_value(setting: &Setting, value: &Value, source: &Source) -> Result<Value, ConfigError> {
-    let fits = match (setting.kind, value) {
-        (Kind::Text | Kind::Path, Value::String(text)) => !text.trim().is_empty(),
-        (Kind::Address, Value::String(text)) => text.parse::<std::net::SocketAddr>().is_ok(),
-        (Kind::Whole(least, most), Value::Integer(number)) => (least..=most).contains(number),
-        (Kind::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
-        (Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str),
-        (Kind::Tables, Value::Array(items)) => items.iter().all(Value::is_table),
-        _ => false,
-    };
-    if fits { Ok(value.clone()) } else { Err(wrong(setting, source)) }
+        Kind::Issuers => serde_json::from_str(text).map_err(|_| kind.expected()),
+        _ => Ok(Value::String(text.to_owned())),
+    }
 }

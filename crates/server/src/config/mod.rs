@@ -1,6 +1,7 @@
 //! The configuration: one list of settings ([`SETTINGS`]), read from defaults, a file, the environment and
 //! flags, and checked as a whole before anything starts.
 
+mod kind;
 mod layers;
 mod network;
 mod settings;
@@ -13,11 +14,13 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use crate::auth::IssuerConfig;
+pub use kind::Kind;
+use layers::Layers;
 pub use layers::{Given, Layered, Source};
 pub use network::Network;
-pub use settings::{Kind, PREFIX, SETTINGS, Setting, reference};
+pub use settings::{PREFIX, SETTINGS, Setting, reference};
 
-/// Why the configuration cannot be used. Each stops the start-up.
+/// Something for which the configuration cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// No setting has this name.
@@ -37,21 +40,31 @@ pub enum ConfigError {
         reason: String,
     },
     /// A value is not what the setting takes.
-    #[error("The setting {path} ({source_of}) cannot have this value; it takes: {expected}.")]
+    #[error("The setting {path} ({source_of}) cannot have this value: {faults}.")]
     Value {
         /// The setting.
         path: &'static str,
         /// Where the value came from.
         source_of: String,
-        /// What it takes.
-        expected: String,
+        /// What is wrong with it.
+        faults: String,
     },
-    /// A member of a list or table is wrong, in words that name it.
-    #[error("The settings cannot be used: {0}.")]
-    Content(String),
     /// Two settings that exclude each other, or one that makes no sense.
     #[error("{0}")]
     Contradiction(String),
+}
+
+/// Everything for which the configuration cannot be used, a sentence a line. It stops the start-up.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentences: Vec<String> = self.0.iter().map(ConfigError::to_string).collect();
+        f.write_str(&sentences.join("\n"))
+    }
 }
 
 /// A text that no log and no error shows.
@@ -113,44 +126,17 @@ pub enum LogFormat {
 
 impl Config {
     /// Reads and checks the settings; also gives where each came from.
-    ///
-    /// # Errors
-    /// [`ConfigError`], a sentence that names the setting.
-    pub fn load(given: &Given) -> Result<(Self, Layered), ConfigError> {
-        let layered = layers::read(given)?;
+    pub fn load(given: &Given) -> Result<(Self, Layered), ConfigErrors> {
+        let Layers { values, mut errors } = layers::read(given);
+        errors.extend(contradictions(&values).into_iter().map(ConfigError::Contradiction));
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
         let name = |path: &str| settings::at(path).map(Setting::name).unwrap_or_default();
-        let table: toml::Table = layered.iter().map(|(path, (value, _))| (name(path), value.clone())).collect();
+        let table: toml::Table = values.iter().map(|(path, (value, _))| (name(path), value.clone())).collect();
         // The message alone: the whole error quotes values.
-        let config: Self =
-            table.try_into().map_err(|e: toml::de::Error| ConfigError::Content(e.message().to_owned()))?;
-        config.check()?;
-        Ok((config, layered))
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |sentence: String| Err(ConfigError::Contradiction(sentence));
-        if self.keyring.is_some() && self.keyring_file.is_some() {
-            return wrong("keyring and keyring-file are both set: give the keys in one place only.".into());
-        }
-        if self.listen == self.management_listen && self.listen.port() != 0 {
-            return wrong(format!("listen and management.listen are both {}: give them different ports.", self.listen));
-        }
-        if domain::time::Zone::named(&self.zone).is_none() {
-            return wrong(format!("zone is {:?}, which is no IANA time zone such as America/Chicago.", self.zone));
-        }
-        for origin in &self.http_cors_origins {
-            // As browsers send it (RFC 6454, section 6.2): scheme, host and port, nothing behind.
-            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            if !host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' '])) {
-                return wrong(format!(
-                    "http.cors-origins lists {origin:?}; write an origin such as https://portal.example."
-                ));
-            }
-        }
-        if tracing_subscriber::EnvFilter::try_new(&self.log_level).is_err() {
-            return wrong("log.level is none of error, warn, info, debug, trace, nor a list of module=level.".into());
-        }
-        Ok(())
+        let unfit = |e: toml::de::Error| ConfigErrors(vec![ConfigError::Contradiction(e.message().to_owned())]);
+        Ok((table.try_into().map_err(unfit)?, values))
     }
 
     /// How long the head of a request may take.
@@ -172,6 +158,22 @@ impl Config {
             None => store::Location::Directory(self.data_dir.clone()),
         }
     }
+}
+
+/// What two settings say against each other.
+fn contradictions(values: &Layered) -> Vec<String> {
+    let text = |path: &str| values.get(path).and_then(|(value, _)| value.as_str());
+    let mut found = Vec::new();
+    if text("keyring").is_some() && text("keyring-file").is_some() {
+        found.push("keyring and keyring-file are both set: give the keys in one place only.".to_owned());
+    }
+    let address = |path| text(path).and_then(|text| text.parse::<SocketAddr>().ok());
+    if let Some(listen) = address("listen").filter(|listen| listen.port() != 0)
+        && address("management.listen") == Some(listen)
+    {
+        found.push(format!("listen and management.listen are both {listen}: give them different ports."));
+    }
+    found
 }
 
 /// What `customer-service config` prints: every setting, its value and its source, as a TOML file that could

@@ -1,38 +1,6 @@
 //! The one list of settings. Reading them, `config`, the flags and `docs/configuration.md` come from it.
 
-/// What a setting's value may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// A file or directory.
-    Path,
-    /// An IP address with a port.
-    Address,
-    /// A whole number within these bounds.
-    Whole(i64, i64),
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A list of texts; separated by commas outside the file.
-    Texts,
-    /// A list of tables; a JSON array outside the file.
-    Tables,
-}
-
-impl Kind {
-    /// What is expected, for people.
-    pub fn describe(self) -> String {
-        match self {
-            Self::Text => "text".into(),
-            Self::Path => "path".into(),
-            Self::Address => "address:port".into(),
-            Self::Whole(least, most) => format!("{least} to {most}"),
-            Self::Choice(words) => words.join(" or "),
-            Self::Texts => "list".into(),
-            Self::Tables => "list of tables".into(),
-        }
-    }
-}
+use super::kind::Kind;
 
 /// One setting.
 #[derive(Debug)]
@@ -114,21 +82,21 @@ pub static SETTINGS: &[Setting] = &[
         flag: false,
         ..setting(
             "issuers",
-            Kind::Tables,
+            Kind::Issuers,
             None,
             "The OpenID providers whose tokens count. Each table has `issuer` (the exact `iss`), `audience`, `jwks_url`, `roles` (those it may grant), and optionally `role_claims` and `insecure_http`.",
         )
     },
-    setting("zone", Kind::Text, Some("America/Chicago"), "The zone in which the market counts its days (IANA name)."),
+    setting("zone", Kind::Zone, Some("America/Chicago"), "The zone in which the market counts its days (IANA name)."),
     setting(
         "http.cors-origins",
-        Kind::Texts,
+        Kind::Origins,
         Some(""),
         "Origins of other sites whose scripts may call the API, such as https://portal.example. None by default.",
     ),
     setting(
         "http.trusted-proxies",
-        Kind::Texts,
+        Kind::Networks,
         Some(""),
         "Addresses or networks (10.0.0.0/8) of the gateways in front. Forwarded and X-Forwarded-For count only from them.",
     ),
@@ -189,9 +157,9 @@ pub static SETTINGS: &[Setting] = &[
     setting("log.format", Kind::Choice(&["text", "json"]), Some("text"), "How the log on standard error is written."),
     setting(
         "log.level",
-        Kind::Text,
+        Kind::Levels,
         Some("info"),
-        "error, warn, info, debug or trace; or by module, such as info,server=debug.",
+        "How much is logged: off, error, warn, info, debug or trace; by module as in info,server=debug.",
     ),
 ];
 
@@ -202,22 +170,7 @@ pub fn at(path: &str) -> Option<&'static Setting> {
 
 /// The known word that is written most alike, for "did you mean".
 pub fn nearest(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    known.into_iter().min_by_key(|candidate| distance(word, candidate))
-}
-
-/// Insertions, deletions and exchanges that lead from one word to the other (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((b, diagonal), above) in to.iter().zip(&row).zip(row.iter().skip(1)) {
-            let left = next.last().copied().unwrap_or_default();
-            next.push((diagonal + usize::from(a != *b)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
+    known.into_iter().min_by_key(|candidate| strsim::levenshtein(word, candidate))
 }
 
 /// `docs/configuration.md`.
@@ -228,7 +181,7 @@ pub fn reference() -> String {
          Every setting has a default, and can be given in a TOML file, by an environment variable, or by a flag; the\n\
          later of these wins. The file is named by `--config FILE` or `CUSTOMER_SERVICE_CONFIG`; without either there\n\
          is none. `customer-service config` prints what is in force and where each value came from, secrets masked.\n\
-         An unknown or contradictory setting stops the start-up with exit code 2.\n\n\
+         Unknown, unusable and contradictory settings stop the start-up with exit code 2, each named.\n\n\
          A dot in a setting's name is a table in the file: `management.listen` is `listen` in `[management]`. The\n\
          environment variable is the name in capitals after `CUSTOMER_SERVICE_`, dots and hyphens as underscores:\n\
          `CUSTOMER_SERVICE_MANAGEMENT_LISTEN`. The flag is the name with hyphens: `--management-listen`. Lists are\n\

@@ -43,9 +43,9 @@ fn every_setting_has_a_member_and_every_member_a_setting() {
     for setting in SETTINGS {
         let value = match (setting.kind, setting.default) {
             (_, Some(default)) if !default.is_empty() => default,
-            (Kind::Tables, _) => issuers,
-            (Kind::Texts, _) if setting.path.ends_with("proxies") => "10.0.0.0/8, ::1",
-            (Kind::Texts, _) => "https://portal.example",
+            (Kind::Issuers, _) => issuers,
+            (Kind::Networks, _) => "10.0.0.0/8, ::1",
+            (Kind::Origins, _) => "https://portal.example",
             _ => "some",
         };
         let (_dir, given) = given(None, &[(&setting.variable(), value)], &[]);
@@ -99,6 +99,9 @@ fn wrong_values_are_refused_without_being_quoted() {
         (None, vec![("CUSTOMER_SERVICE_HTTP_CORS_ORIGINS", "*")], "origin"),
         (None, vec![("CUSTOMER_SERVICE_HTTP_TRUSTED_PROXIES", "10.0.0.0/99")], "10.0.0.0/99"),
         (None, vec![("CUSTOMER_SERVICE_LOG_LEVEL", "server=loud")], "log.level"),
+        (None, vec![("CUSTOMER_SERVICE_LOG_LEVEL", "loud")], "\"loud\" is none of off, error"),
+        (None, vec![("CUSTOMER_SERVICE_LOG_LEVEL", "")], "log.level"),
+        (None, vec![("CUSTOMER_SERVICE_LOG_LEVEL", "info,=debug")], "log.level"),
         (None, vec![("CUSTOMER_SERVICE_KEYRING", "k"), ("CUSTOMER_SERVICE_KEYRING_FILE", "f")], "one place"),
         (None, vec![("CUSTOMER_SERVICE_LISTEN", "127.0.0.1:9000")], "different ports"),
         (None, vec![("CUSTOMER_SERVICE_CONFIG", "/no/such/file")], "/no/such/file"),
@@ -106,6 +109,33 @@ fn wrong_values_are_refused_without_being_quoted() {
         let sentence = refused(file, &variables, &[]);
         assert!(sentence.contains(expected), "{sentence:?} should say {expected:?}");
         assert!(!sentence.contains("hunter2"), "{sentence}");
+    }
+}
+
+#[test]
+fn every_error_is_named_at_once() {
+    let sentence = refused(
+        Some("zone = 'Texas'\nlistne = 1\n[log]\nlevel = 'loud'\n[http]\ntrusted-proxies = ['a', '::1', 'b']"),
+        &[("CUSTOMER_SERVICE_LIMITS_BURST", "none"), ("CUSTOMER_SERVICE_KEYRING", "k")],
+        &[("keyring-file", "f"), ("listen", "here")],
+    );
+    let lines: Vec<&str> = sentence.lines().collect();
+    for words in ["zone", "listne", "log.level", "limits.burst", "one place", "listen (flag --listen)"] {
+        assert_eq!(lines.iter().filter(|line| line.contains(words)).count(), 1, "{words} in {sentence}");
+    }
+    let proxies = lines.iter().find(|line| line.contains("trusted-proxies")).unwrap();
+    assert!(proxies.contains("\"a\"") && proxies.contains("\"b\"") && !proxies.contains("::1"), "{proxies}");
+    assert_eq!(lines.len(), 7, "{sentence}");
+    // What stood below a wrong value is not judged in its place.
+    let sentence = refused(Some("listen = '127.0.0.1:9000'"), &[], &[("listen", "here")]);
+    assert_eq!(sentence.lines().count(), 1, "{sentence}");
+}
+
+#[test]
+fn levels_by_module_are_taken() {
+    for level in ["off", "info", "info,server=debug", "warn, store::db=trace"] {
+        let (_dir, given) = given(None, &[("CUSTOMER_SERVICE_LOG_LEVEL", level)], &[]);
+        assert_eq!(Config::load(&given).unwrap().0.log_level, level);
     }
 }
 

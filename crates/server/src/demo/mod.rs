@@ -1,4 +1,5 @@
-//! What `serve --demo` brings along; nothing here runs without it.
+//! What `serve --demo` brings along; nothing here runs without it, and a build without the feature `demo` has none
+//! of it.
 
 pub mod data;
 pub mod oidc;

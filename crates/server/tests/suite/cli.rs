@@ -127,7 +127,15 @@ fn wrong_usage_and_wrong_settings_exit_with_2() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     expect(dir, &["--help"], 0, "Exit codes");
-    expect(dir, &["serve", "--help"], 0, "--limits-burst");
+    let serve = expect(dir, &["serve", "--help"], 0, "--demo-public");
+    assert!(!serve.out.contains("--limits-burst") && serve.out.contains("help settings"), "{}", serve.out);
+    let show = expect(dir, &["help", "audit", "show"], 0, "--request-id");
+    assert!(!show.out.contains("--data-dir DIR") && !show.out.contains("--limits-burst"), "{}", show.out);
+    let settings = expect(dir, &["help", "settings"], 0, "--limits-burst");
+    for words in ["--config <FILE>", "[default: 127.0.0.1:8080]", "environment: keyring, issuers"] {
+        assert!(settings.out.contains(words), "{words} in {}", settings.out);
+    }
+    expect(dir, &["help", "nonsense"], 2, "settings");
     expect(dir, &["nonsense"], 2, "Usage");
     expect(dir, &["serve", "--as-of", SAMPLES], 2, "--demo");
     expect(dir, &["serve", "--demo", "--as-of", "yesterday"], 2, "offset");
@@ -136,7 +144,9 @@ fn wrong_usage_and_wrong_settings_exit_with_2() {
     expect(dir, &["audit", "drop", "--before", "January", "--reason", "a test"], 2, "such as 2025-01");
     expect(dir, &["serve"], 2, "keys generate");
     fs::write(dir.join("wrong.toml"), "keyring-fiel = 'x'").unwrap();
-    expect(dir, &["config", "--config", "wrong.toml"], 2, "Did you mean keyring-file?");
+    let two = ["config", "--config", "wrong.toml", "--log-level", "loud"];
+    expect(dir, &two, 2, "Did you mean keyring-file?");
+    expect(dir, &two, 2, "\"loud\" is none of off, error");
     assert!(!dir.join("data").exists(), "a refused start leaves nothing behind");
 }
 
@@ -167,6 +177,12 @@ fn keys_are_made_once_for_the_owner_alone() {
     expect(dir, &["keys", "check", "--keyring-file", "ring"], 1, "chmod 600");
     expect(dir, &["serve", "--keyring-file", "ring"], 1, "chmod 600");
     expect(dir, &["keys", "check", "--keyring-file", "absent"], 1, "cannot be read");
+    let (whole, part) = (fs::read_to_string(&file).unwrap(), dir.join("part"));
+    let lines = whole.lines().filter(|line| !line.starts_with("place"));
+    fs::write(&part, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    fs::set_permissions(&part, fs::Permissions::from_mode(0o600)).unwrap();
+    let done = expect(dir, &["keys", "check", "--keyring-file", "part"], 1, "no line for place");
+    assert!(!done.err.contains("generate"), "{}", done.err);
     // A whole keyring, but nobody to sign in.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let free = ["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
@@ -236,7 +252,15 @@ fn a_demonstration_from_its_first_start_to_its_backup() {
     expect(dir, &with(&["backup", "--to", "copy"]), 0, "holds a backup");
     let shown = expect(dir, &with(&["audit", "show", "--reason", "a test", "--customer", "1"]), 0, "");
     assert!(shown.out.contains("customer/1"), "{}", shown.out);
-    expect(dir, &with(&["audit", "show", "--reason", "again", "--action", "audit.show"]), 0, "a test");
+    // Who looked is the system's user, whatever the environment says.
+    let again = with(&["audit", "show", "--reason", "again", "--action", "audit.show"]);
+    let mut pretending = command(dir, &again);
+    let done =
+        pretending.env("USER", "mallory").env("SUDO_USER", "mallory").env("LOGNAME", "mallory").output().unwrap();
+    let shown = String::from_utf8(done.stdout).unwrap();
+    assert!(shown.contains("a test") && shown.contains(&format!("uid {}", shell("id -u").trim())), "{shown}");
+    let shown = expect(dir, &again, 0, "again");
+    assert!(!shown.out.contains("mallory"), "{}", shown.out);
     expect(dir, &with(&["audit", "verify"]), 0, "OK");
     let why = ["--reason", "nothing is that old"];
     expect(dir, &with(&[&["audit", "drop", "--before", "2025-01"][..], &why].concat()), 0, "0 records deleted");
@@ -253,6 +277,28 @@ fn a_demonstration_from_its_first_start_to_its_backup() {
     let other_day = [&with(&["serve", "--demo", "--as-of", "2025-01-16T12:00:00-06:00"])[..], &free].concat();
     expect(dir, &other_day, 1, "cannot be shown as of");
     expect(dir, &with(&["serve", "--demo", "--keyring-file", "ring"]), 1, "does not belong");
+    // One key exchanged is enough, and is named.
+    let (own, other) =
+        (fs::read_to_string(dir.join("demo/keyring")).unwrap(), fs::read_to_string(dir.join("ring")).unwrap());
+    let line = |text: &str, purpose: &str| text.lines().find(|line| line.starts_with(purpose)).unwrap().to_owned();
+    for purpose in ["master", "lookup", "audit", "actor", "place", "token"] {
+        fs::write(dir.join("ring"), own.replace(&line(&own, purpose), &line(&other, purpose))).unwrap();
+        let words = format!("its {purpose} key 1 is another one. Give the keyring with which");
+        let ring = ["--keyring-file", "ring"];
+        expect(dir, &with(&[&["keys", "check"][..], &ring].concat()), 3, &words);
+        expect(dir, &with(&[&["doctor"][..], &ring].concat()), 3, &words);
+        expect(dir, &with(&[&["serve", "--demo"][..], &ring].concat()), 1, &words);
+        expect(dir, &with(&[&["audit", "verify"][..], &ring].concat()), 1, &words);
+    }
+    // A key may be added: it is noted at the next start, and then needed.
+    fs::write(dir.join("ring"), format!("{own}{}\n", line(&other, "audit").replacen(" 1 ", " 2 ", 1))).unwrap();
+    let check = with(&["keys", "check", "--keyring-file", "ring"]);
+    expect(dir, &check, 0, "the next start notes what is new: audit 2");
+    let with_ring = ["--as-of", SAMPLES, "--data-dir", "demo", "--keyring-file", "ring"];
+    assert_eq!(Server::start(dir, &with_ring).terminate(), 0);
+    expect(dir, &check, 0, "Every key is the database's own");
+    expect(dir, &with(&["keys", "check"]), 3, "audit key 2 is missing");
+    fs::copy(dir.join("ring"), dir.join("demo/keyring")).unwrap();
 
     // The same day again, on another port: the log-ins still work.
     let again = Server::start(dir, &["--as-of", SAMPLES, "--data-dir", "demo"]);
@@ -264,7 +310,9 @@ fn a_demonstration_from_its_first_start_to_its_backup() {
     names.sort();
     assert_eq!(names, ["audit.sqlite", "backup.json", "main.sqlite"]);
     expect(dir, &with(&["restore", "--from", "copy"]), 1, "not empty");
-    expect(dir, &["restore", "--from", "copy", "--data-dir", "back"], 0, "keyring with fingerprint");
+    expect(dir, &["restore", "--from", "copy"], 2, "--data-dir");
+    assert!(!dir.join("data").exists());
+    expect(dir, &["restore", "--from", "copy", "--data-dir", "back"], 0, "keyring with actor 1 ");
     let back = ["--data-dir", "back", "--keyring-file", "demo/keyring"];
     expect(dir, &[&["audit", "verify"][..], &back].concat(), 0, "OK");
     let file = dir.join("copy/audit.sqlite");

@@ -92,6 +92,9 @@ pub enum VerifyError {
     /// The checkpoint file.
     #[error("the checkpoint file cannot be read: {0}")]
     Lines(#[from] std::io::Error),
+    /// The keyring is not the one that wrote the log.
+    #[error(transparent)]
+    Keys(#[from] crypto::OtherKeys),
 }
 
 /// The highest signed head of a lane.

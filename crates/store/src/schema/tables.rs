@@ -29,8 +29,17 @@ pub const TABLES: &[Table] = &[
         Main,
         &[
             column("one", Integer, Internal(STATE)),
-            column("key_fingerprint", Bytes, Hash),
             optional("demo_anchor", Instant, Internal(STATE)),
+            column("created_at", Instant, Internal(STATE)),
+        ],
+    ),
+    table(
+        "key_check",
+        Main,
+        &[
+            column("purpose", Text, Internal(STATE)),
+            column("key_id", Integer, Internal(STATE)),
+            column("check_value", Bytes, Hash),
             column("created_at", Instant, Internal(STATE)),
         ],
     ),
