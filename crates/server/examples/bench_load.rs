@@ -78,7 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let keyring: Arc<Keyring> = Arc::new(std::fs::read_to_string(&keyring)?.parse()?);
     let clock = Arc::new(SystemClock);
-    let options = Options { audit_lanes: 1, checkpoint_file: None, pool_size: 2 };
+    let options = Options { checkpoint_file: None, pool_size: 2 };
     let store = Store::open(&location, keyring, clock, Arc::new(SystemRandom), options).await?;
     if !store.is_empty().await? {
         return Err("the database has customers already".into());

@@ -130,6 +130,7 @@ impl Collector for Figures {
             counter("audit_lanes_lost", "Lanes given up after a commit with unknown outcome", audit.lanes_lost)?;
             counter("audit_lost", "Records of failed authentications that could not be written", audit.lost)?;
             counter("audit_checkpoints", "Checkpoints of the audit log", audit.checkpoints)?;
+            counter("audit_restarts", "Tasks of the audit log that ended and were started again", audit.restarts)?;
         }
         if let Some(Sources { connections, .. }) = sources {
             counter("connections_accepted", "Accepted connections", connections.accepted())?;

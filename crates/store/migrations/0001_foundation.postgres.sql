@@ -290,7 +290,7 @@ CREATE TABLE audit_log (
 ) PARTITION BY RANGE (at);
 CREATE TABLE audit_log_default PARTITION OF audit_log DEFAULT;
 CREATE INDEX audit_log_customer ON audit_log (customer_id, at);
-CREATE INDEX audit_log_record ON audit_log (record_id) WHERE record_id IS NOT NULL;
+CREATE UNIQUE INDEX audit_log_record ON audit_log (record_id, at) WHERE record_id IS NOT NULL;
 
 CREATE TABLE audit_lane (
     lane BIGINT PRIMARY KEY,

@@ -31,7 +31,7 @@ CREATE TABLE audit_log (
     PRIMARY KEY (lane, number)
 ) STRICT;
 CREATE INDEX audit_log_customer ON audit_log (customer_id, at);
-CREATE INDEX audit_log_record ON audit_log (record_id) WHERE record_id IS NOT NULL;
+CREATE UNIQUE INDEX audit_log_record ON audit_log (record_id, at) WHERE record_id IS NOT NULL;
 
 CREATE TABLE audit_lane (
     lane INTEGER PRIMARY KEY,

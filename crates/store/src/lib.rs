@@ -30,6 +30,7 @@ mod scope;
 mod sealed;
 pub mod seed;
 mod session;
+pub mod supervise;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

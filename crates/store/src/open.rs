@@ -27,8 +27,6 @@ pub enum Location {
 /// How to open.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Lanes of the audit log.
-    pub audit_lanes: usize,
     /// The file outside the database to which checkpoints of the audit log go.
     pub checkpoint_file: Option<PathBuf>,
     /// Connections for transactions (PostgreSQL).
@@ -82,11 +80,7 @@ impl Store {
         tx.execute(&INSTALL, params![clock.now()]).await?;
         keys::admit(&mut tx, &keyring, clock.now()).await?;
         tx.commit().await?;
-        let audit_options = AuditOptions {
-            lanes: options.audit_lanes,
-            checkpoint_file: options.checkpoint_file,
-            ..AuditOptions::default()
-        };
+        let audit_options = AuditOptions { checkpoint_file: options.checkpoint_file, ..AuditOptions::default() };
         let started = AuditLog::start(
             Arc::clone(&db),
             Arc::clone(&keyring),

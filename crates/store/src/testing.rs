@@ -64,12 +64,12 @@ impl TestDb {
         &self.keyring
     }
 
-    /// Opens it with one audit lane and a small pool.
+    /// Opens it with a small pool.
     ///
     /// # Errors
     /// As [`Store::open`].
     pub async fn open(&self, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
-        let options = Options { audit_lanes: 1, checkpoint_file: None, pool_size: 4 };
+        let options = Options { checkpoint_file: None, pool_size: 4 };
         Store::open(&self.location, Arc::clone(&self.keyring), clock, Arc::new(SystemRandom), options).await
     }
 }

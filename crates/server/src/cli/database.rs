@@ -76,18 +76,14 @@ pub(super) async fn existing(config: &Config) -> Result<Inspection, Failure> {
 
 /// How the store is opened.
 pub(super) fn options(config: &Config) -> store::Options {
-    store::Options {
-        audit_lanes: config.audit_lanes,
-        checkpoint_file: config.audit_checkpoint_file.clone(),
-        pool_size: config.database_pool_size,
-    }
+    store::Options { checkpoint_file: config.audit_checkpoint_file.clone(), pool_size: config.database_pool_size }
 }
 
 /// Opens the store beside a running service.
 pub(super) async fn open(config: &Config) -> Result<Store, Failure> {
     let keyring = keys::load_for(config)?;
     existing(config).await?;
-    let options = store::Options { audit_lanes: 1, pool_size: 2, ..options(config) };
+    let options = store::Options { pool_size: 2, ..options(config) };
     let location = config.location();
     let opened = Store::open(&location, keyring, Arc::new(SystemClock), Arc::new(SystemRandom), options);
     Box::pin(opened).await.map_err(Failure::failed)

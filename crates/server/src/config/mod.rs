@@ -108,7 +108,6 @@ pub struct Config {
     pub limits_requests_per_second: u32,
     pub limits_burst: u32,
     pub limits_failed_logins_per_minute: u32,
-    pub audit_lanes: usize,
     pub audit_checkpoint_file: Option<PathBuf>,
     pub log_format: LogFormat,
     pub log_level: String,

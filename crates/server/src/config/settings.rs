@@ -65,7 +65,7 @@ pub static SETTINGS: &[Setting] = &[
         "database.pool-size",
         Kind::Whole(1, 1000),
         Some("16"),
-        "Connections for changes on PostgreSQL. Two more carry the reads, one each lane of the audit log.",
+        "Connections for changes on PostgreSQL. Two more carry the reads, two the audit log.",
     ),
     setting(
         "keyring-file",
@@ -141,12 +141,6 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Whole(1, 1_000_000),
         Some("30"),
         "Failed authentications a minute from one address; more get 429.",
-    ),
-    setting(
-        "audit.lanes",
-        Kind::Whole(1, 8),
-        Some("1"),
-        "Chains of the audit log that this process writes side by side.",
     ),
     setting(
         "audit.checkpoint-file",

@@ -156,11 +156,11 @@ fn the_settings_in_force_say_where_they_came_from() {
     fs::write(dir.path().join("own.toml"), "zone = 'UTC'\n[database]\nurl = 'postgres://u:hunter2@h/d'\n").unwrap();
     let done = expect(
         dir.path(),
-        &["config", "--config", "own.toml", "--audit-lanes", "2"],
+        &["config", "--config", "own.toml", "--limits-burst", "7"],
         0,
         "zone = \"UTC\"  # file own.toml",
     );
-    assert!(done.out.contains("audit.lanes = 2  # flag --audit-lanes"), "{}", done.out);
+    assert!(done.out.contains("limits.burst = 7  # flag --limits-burst"), "{}", done.out);
     assert!(done.out.contains("database.url = (secret)") && !done.out.contains("hunter2"), "{}", done.out);
 }
 

@@ -125,11 +125,7 @@ impl Heads {
     /// The heads of all lanes: our own as committed, those of other processes as the log has them.
     async fn read(shared: &Shared, finished: &[Head]) -> Result<Self, DbError> {
         let mut heads: BTreeMap<i64, (Head, bool)> = BTreeMap::new();
-        for slot in &shared.heads {
-            if let Some(head) = *slot.lock().unwrap_or_else(PoisonError::into_inner) {
-                heads.insert(head.lane, (head, false));
-            }
-        }
+        heads.extend(shared.head().map(|head| (head.lane, (head, false))));
         heads.extend(finished.iter().map(|head| (head.lane, (*head, true))));
         let now = shared.clock.now();
         let mut ended: Vec<i64> = finished.iter().map(|head| head.lane).collect();
@@ -169,8 +165,9 @@ impl Checkpointer {
     pub(super) async fn checkpoint(&mut self) -> Result<Option<i64>, DbError> {
         let finished = std::mem::take(&mut *self.shared.finished.lock().unwrap_or_else(PoisonError::into_inner));
         let made = self.make(&finished, None).await;
-        if made.is_err() {
-            self.shared.finished.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
+        match made {
+            Ok(_) => self.shared.signs(),
+            Err(_) => self.shared.finished.lock().unwrap_or_else(PoisonError::into_inner).extend(finished),
         }
         made
     }

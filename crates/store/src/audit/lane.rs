@@ -5,20 +5,20 @@
 //! the lane is given up for ever, its waiters get an error, and a new lane with a new connection begins.
 
 use std::{
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant as Moment, sleep, sleep_until, timeout},
+    time::{Instant as Moment, sleep_until, timeout},
 };
 
 use super::{
     Record,
     chain::{Head, log_columns},
-    intake,
     log::Shared,
+    mover::Moving,
 };
 use crate::db::{AuditWriter, DbError, params, statements};
 
@@ -28,10 +28,6 @@ const BATCH: usize = 512;
 const GATHER: usize = 8;
 /// A commit that takes longer has an unknown outcome: nobody waits for it any more.
 pub(super) const COMMIT: Duration = Duration::from_secs(2);
-/// Between two moves of intake records, so that changes share a move as reads share a commit.
-const MOVE_PACE: Duration = Duration::from_millis(100);
-/// Moves also happen without a call: other processes may have left records.
-const MOVE_POLL: Duration = Duration::from_secs(5);
 const BACK_OFF: Duration = Duration::from_millis(50);
 const BACK_OFF_MOST: Duration = Duration::from_secs(2);
 
@@ -55,12 +51,13 @@ pub(super) struct Waiting {
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-/// The task of a lane, over all chains that it writes one after another.
+/// The lane of a process, over all chains that it writes one after another.
 pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
-    /// Which of the process's lanes; the first one moves intake records.
-    pub(super) index: usize,
+    /// The chain to begin with.
+    pub(super) first: Option<Chain>,
     pub(super) queue: mpsc::Receiver<Waiting>,
+    pub(super) moves: mpsc::Receiver<Moving>,
     pub(super) end: watch::Receiver<bool>,
 }
 
@@ -100,29 +97,26 @@ pub(super) async fn ended(end: &mut watch::Receiver<bool>) {
 }
 
 impl Lane {
-    /// Writes until the log is closed.
-    pub(super) async fn run(mut self, first: Chain) {
-        let mut next = Some(first);
-        loop {
-            let mut chain = match next.take() {
-                Some(chain) => chain,
-                None => match self.reopen().await {
-                    Some(chain) => chain,
-                    None => return,
-                },
-            };
-            self.shared.publish(self.index, Some(chain.head));
+    /// Writes until the log is closed. It may be called again after a panic: the chain of then is given up.
+    pub(super) async fn run(&mut self) {
+        self.shared.give_up();
+        while let Some(mut chain) = self.chain().await {
+            self.shared.publish(chain.head);
             let ended = self.serve(&mut chain).await;
-            self.shared.publish(self.index, None);
-            if chain.head.number > 0 {
-                self.shared.finished.lock().unwrap_or_else(PoisonError::into_inner).push(chain.head);
-            }
+            self.shared.give_up();
             match ended {
                 Ended::Closed => return,
                 Ended::Lost => {
                     self.shared.stats.lanes_lost.fetch_add(1, Ordering::Relaxed);
                 }
             }
+        }
+    }
+
+    async fn chain(&mut self) -> Option<Chain> {
+        match self.first.take() {
+            Some(chain) => Some(chain),
+            None => self.reopen().await,
         }
     }
 
@@ -148,6 +142,7 @@ impl Lane {
                     }
                     () = ended(&mut self.end) => {
                         self.queue.close();
+                        self.moves.close();
                         while self.queue.recv_many(&mut refused, BATCH).await > 0 {
                             self.refuse(&mut refused);
                         }
@@ -167,33 +162,32 @@ impl Lane {
     async fn serve(&mut self, chain: &mut Chain) -> Ended {
         let mut batch = Vec::with_capacity(BATCH);
         let mut buffer = Vec::with_capacity(512);
-        let mover = self.index == 0;
         let mut expected = 0;
-        let mut moved = Moment::now();
-        let mut due = moved;
-        let shared = Arc::clone(&self.shared);
-        loop {
+        let (mut appends, mut moves) = (true, true);
+        while appends || moves {
             tokio::select! {
-                count = self.queue.recv_many(&mut batch, BATCH) => {
+                count = self.queue.recv_many(&mut batch, BATCH), if appends => {
                     if count == 0 {
-                        return self.last_moves(chain, mover).await;
+                        appends = false;
+                        continue;
                     }
                     self.gather(&mut batch, expected).await;
                     let written = batch.len();
-                    if !self.commit(chain, &mut batch, &mut buffer).await {
+                    if !self.append(chain, &mut batch, &mut buffer).await {
                         return Ended::Lost;
                     }
                     expected = written + self.queue.len();
                 }
-                () = shared.intake.notified(), if mover && due > moved + MOVE_PACE => due = moved + MOVE_PACE,
-                () = sleep_until(due), if mover => {
-                    let Some(more) = self.move_intake(chain).await else { return Ended::Lost };
-                    moved = Moment::now();
-                    due = if more { moved } else { moved + MOVE_POLL };
-                }
+                moving = self.moves.recv(), if moves => match moving {
+                    Some(moving) => if !self.append_moving(chain, moving, &mut buffer).await {
+                        return Ended::Lost;
+                    }
+                    None => moves = false,
+                },
                 () = ended(&mut self.end), if !self.queue.is_closed() => self.queue.close(),
             }
         }
+        Ended::Closed
     }
 
     /// Lets those who were woken by the last commit come back before the next one. Without it, the first of
@@ -214,29 +208,11 @@ impl Lane {
     }
 
     /// Appends a batch; `false` gives the chain up.
-    async fn commit(&self, chain: &mut Chain, batch: &mut Vec<Waiting>, buffer: &mut Vec<u8>) -> bool {
-        let key = self.shared.keyring.audit();
-        let mut head = chain.head;
-        let mut rows = Vec::with_capacity(batch.len());
-        let mut waiters = Vec::with_capacity(batch.len());
-        for Waiting { record, done } in batch.drain(..) {
-            rows.push(head.extend(record, None, key, buffer));
-            waiters.push(done);
-        }
-        self.shared.commits(self.index, true);
-        let written = timeout(COMMIT, chain.writer.insert_many(&APPEND, rows)).await;
-        self.shared.commits(self.index, false);
-        let written = match written {
-            Ok(written) => written,
-            Err(_) => Err(DbError::OutcomeUnknown),
-        };
-        match written {
+    async fn append(&mut self, chain: &mut Chain, batch: &mut Vec<Waiting>, buffer: &mut Vec<u8>) -> bool {
+        let split = batch.drain(..).map(|Waiting { record, done }| ((record, None), done));
+        let (records, waiters): (Vec<_>, Vec<_>) = split.unzip();
+        match self.commit(chain, records, buffer).await {
             Ok(()) => {
-                chain.head = head;
-                self.shared.publish(self.index, Some(head));
-                let stats = &self.shared.stats;
-                stats.records.fetch_add(waiters.len() as u64, Ordering::Relaxed);
-                stats.commits.fetch_add(1, Ordering::Relaxed);
                 for done in waiters.into_iter().flatten() {
                     // Who went away meanwhile has its record all the same.
                     let _gone = done.send(());
@@ -244,7 +220,6 @@ impl Lane {
                 true
             }
             Err(failed) => {
-                tracing::error!(error = %failed, lane = head.lane, "a batch of audit records was not committed");
                 self.shared.lost(waiters.iter().filter(|done| done.is_none()).count() as u64);
                 // Only a conflict certainly leaves connection and chain as they were.
                 matches!(failed, DbError::Conflict)
@@ -252,41 +227,40 @@ impl Lane {
         }
     }
 
-    /// Moves some intake records: whether more may wait, or `None` when the chain is to be given up.
-    async fn move_intake(&self, chain: &mut Chain) -> Option<bool> {
-        let shared = &self.shared;
-        let moving = intake::move_first(&shared.db, &mut chain.writer, chain.head, &shared.keyring, &APPEND);
-        shared.commits(self.index, true);
-        let moved = timeout(COMMIT, moving).await;
-        shared.commits(self.index, false);
-        let moved = match moved {
-            Ok(moved) => moved,
-            Err(_) => Err(DbError::OutcomeUnknown),
-        };
-        match moved {
-            Ok(moved) => {
-                chain.head = moved.head;
-                shared.publish(self.index, Some(moved.head));
-                shared.stats.records.fetch_add(moved.copied as u64, Ordering::Relaxed);
-                // Behind the time limit: it waits for changes, not for the log.
-                intake::delete(&shared.db, &moved.left).await;
-                Some(moved.taken == intake::MOVED_AT_ONCE)
+    /// Appends records of changes; `false` gives the chain up.
+    async fn append_moving(&mut self, chain: &mut Chain, moving: Moving, buffer: &mut Vec<u8>) -> bool {
+        let Moving { records, done } = moving;
+        let records = records.into_iter().map(|(id, record)| (record, Some(id))).collect();
+        match self.commit(chain, records, buffer).await {
+            Ok(()) => {
+                // The mover may have lost its patience: it finds them in the log.
+                let _gone = done.send(());
+                true
             }
-            Err(DbError::Conflict) => Some(false),
-            Err(failed) => {
-                tracing::error!(error = %failed, lane = chain.head.lane, "audit records of changes were not moved");
-                // The intake keeps them; do not spin on what fails at once.
-                sleep(MOVE_PACE).await;
-                None
-            }
+            // Refused because another process was faster: nothing was written.
+            Err(failed) => matches!(failed, DbError::Conflict | DbError::Constraint(_)),
         }
     }
 
-    /// At the end, what changes have left is moved too, so that a stopped service has nothing pending.
-    async fn last_moves(&self, chain: &mut Chain, mover: bool) -> Ended {
-        if mover {
-            while self.move_intake(chain).await == Some(true) {}
-        }
-        Ended::Closed
+    async fn commit(
+        &mut self,
+        chain: &mut Chain,
+        records: Vec<(Record, Option<[u8; 16]>)>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), DbError> {
+        let (shared, mut head, count) = (&self.shared, chain.head, records.len() as u64);
+        let key = shared.keyring.audit();
+        let rows = records.into_iter().map(|(record, id)| head.extend(record, id, key, buffer)).collect();
+        shared.commits(true);
+        let written = timeout(COMMIT, chain.writer.insert_many(&APPEND, rows)).await;
+        shared.commits(false);
+        written.unwrap_or(Err(DbError::OutcomeUnknown)).inspect_err(|failed| {
+            tracing::error!(error = %failed, lane = head.lane, "a batch of audit records was not committed");
+        })?;
+        chain.head = head;
+        shared.publish(head);
+        shared.stats.records.fetch_add(count, Ordering::Relaxed);
+        shared.stats.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }

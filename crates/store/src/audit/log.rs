@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,31 +17,33 @@ use domain::{
     time::{Clock, SECOND},
 };
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval, timeout},
+    sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot, watch},
+    time::{Instant as Moment, timeout},
 };
 
 use super::{
-    ActorKind, Outcome, Record,
+    Record,
     chain::Head,
     checkpoint::Checkpointer,
     flood::Floods,
-    lane::{COMMIT, Chain, Lane, Waiting, ended},
+    lane::{COMMIT, Chain, Lane, Waiting},
+    mover,
     retention::{Dropped, Plan},
+    upkeep,
 };
 use crate::{
     db::{Db, DbError},
-    partitions,
+    supervise::Supervisor,
 };
 
-/// Records that wait at most, for each lane; one more is refused as overload.
+/// Records that wait at most; one more is refused as overload.
 const QUEUE: usize = 4096;
 /// A commit that takes longer, in microseconds, is taken for one that never ends.
 const HANGS: i64 = 2 * SECOND;
+/// Checkpoints that may fail in a row before the log is not able any more.
+const UNSIGNED: u32 = 3;
 /// How long the end waits for what is still being written.
 const CLOSE: Duration = Duration::from_secs(10);
-const FLOOD_CHECK: Duration = Duration::from_secs(5);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Why a record is not in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,8 +56,6 @@ pub enum AuditError {
 /// How the log is written.
 #[derive(Debug, Clone)]
 pub struct AuditOptions {
-    /// Lanes of this process, at least one.
-    pub lanes: usize,
     /// A file outside the database to which each checkpoint is appended as a JSON line.
     pub checkpoint_file: Option<PathBuf>,
     /// The time between two checkpoints.
@@ -64,7 +64,7 @@ pub struct AuditOptions {
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        Self { lanes: 1, checkpoint_file: None, checkpoint_every: Duration::from_secs(10) }
+        Self { checkpoint_file: None, checkpoint_every: Duration::from_secs(10) }
     }
 }
 
@@ -97,10 +97,12 @@ pub struct AuditStats {
     pub lanes_lost: u64,
     /// Records for which nobody waited and which could not be written singly; the log says how many.
     pub lost: u64,
-    /// Records in the queues now.
+    /// Records in the queue now.
     pub waiting: u64,
     /// Checkpoints made.
     pub checkpoints: u64,
+    /// Background tasks of the log that ended or panicked, and were started again.
+    pub restarts: u64,
 }
 
 #[derive(Debug, Default)]
@@ -111,10 +113,10 @@ pub(super) struct Counters {
     pub(super) checkpoints: AtomicU64,
     lost: AtomicU64,
     /// Lost records that no record of the log speaks of yet.
-    unreported: AtomicU64,
+    pub(super) unreported: AtomicU64,
 }
 
-/// What lanes, checkpoints and the handle share.
+/// What the tasks of the log and its handle share.
 pub(super) struct Shared {
     pub(super) db: Arc<Db>,
     pub(super) keyring: Arc<Keyring>,
@@ -122,40 +124,57 @@ pub(super) struct Shared {
     pub(super) random: Arc<dyn Random>,
     pub(super) options: AuditOptions,
     pub(super) stats: Counters,
+    pub(super) supervisor: Supervisor,
     pub(super) intake: Notify,
-    /// The committed heads of the open chains; `None` while a lane has no chain.
-    pub(super) heads: Vec<Mutex<Option<Head>>>,
-    /// Since when each lane is at a commit, in microseconds since 1970; 0 while it is not.
-    committing: Vec<AtomicI64>,
+    pub(super) floods: Floods,
+    /// The committed head of the open chain; `None` while there is none.
+    head: Mutex<Option<Head>>,
+    /// Since when the lane is at a commit, in microseconds since 1970; 0 while it is not.
+    committing: AtomicI64,
+    /// When everything was last found signed.
+    signed: Mutex<Moment>,
     /// Heads of chains that ended and are not in a checkpoint yet.
     pub(super) finished: Mutex<Vec<Head>>,
-    floods: Floods,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    /// Notes how far a lane has committed.
-    pub(super) fn publish(&self, index: usize, head: Option<Head>) {
-        if let Some(slot) = self.heads.get(index) {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = head;
-        }
+    pub(super) fn head(&self) -> Option<Head> {
+        *locked(&self.head)
     }
 
-    fn is_open(&self, index: usize) -> bool {
-        self.heads.get(index).is_some_and(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).is_some())
+    /// Notes how far the lane has committed.
+    pub(super) fn publish(&self, head: Head) {
+        *locked(&self.head) = Some(head);
     }
 
-    /// Notes that a lane is at a commit, or no more.
-    pub(super) fn commits(&self, index: usize, begins: bool) {
-        if let Some(since) = self.committing.get(index) {
-            since.store(if begins { self.clock.now().micros() } else { 0 }, Ordering::Relaxed);
-        }
+    /// Notes that the open chain, if there is one, has ended.
+    pub(super) fn give_up(&self) {
+        self.commits(false);
+        let head = locked(&self.head).take().filter(|head| head.number > 0);
+        locked(&self.finished).extend(head);
     }
 
-    /// Whether a lane is open and its storage does not hang.
-    fn is_able(&self, index: usize) -> bool {
-        let since = self.committing.get(index).map_or(0, |since| since.load(Ordering::Relaxed));
+    /// Notes that the lane is at a commit, or no more.
+    pub(super) fn commits(&self, begins: bool) {
+        self.committing.store(if begins { self.clock.now().micros() } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// Notes that everything is signed.
+    pub(super) fn signs(&self) {
+        *locked(&self.signed) = Moment::now();
+    }
+
+    /// Whether the lane has a chain, its storage does not hang, everything that belongs to the log runs, and
+    /// checkpoints are made.
+    fn is_able(&self) -> bool {
+        let since = self.committing.load(Ordering::Relaxed);
         let hangs = since != 0 && self.clock.now().micros().saturating_sub(since) > HANGS;
-        self.is_open(index) && !hangs
+        let unsigned = locked(&self.signed).elapsed() > self.options.checkpoint_every * UNSIGNED;
+        self.head().is_some() && !hangs && !unsigned && self.supervisor.is_well()
     }
 
     /// Counts records that nobody waited for and that could not be written.
@@ -168,10 +187,9 @@ impl Shared {
 /// The audit log, open for writing.
 pub struct AuditLog {
     shared: Arc<Shared>,
-    queues: Vec<mpsc::Sender<Waiting>>,
-    turn: AtomicUsize,
+    queue: mpsc::Sender<Waiting>,
     end: watch::Sender<bool>,
-    /// The ends of the lanes and of the upkeep.
+    /// The ends of its tasks.
     work: Mutex<Vec<oneshot::Receiver<()>>>,
 }
 
@@ -182,10 +200,7 @@ impl std::fmt::Debug for AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the lanes and starts their tasks, and the one that makes checkpoints.
-    ///
-    /// # Errors
-    /// [`DbError`] when a lane cannot be opened.
+    /// Opens a lane and starts the tasks of the log: lane, mover, signer, upkeep.
     pub(crate) async fn start(
         db: Arc<Db>,
         keyring: Arc<Keyring>,
@@ -193,7 +208,6 @@ impl AuditLog {
         random: Arc<dyn Random>,
         options: AuditOptions,
     ) -> Result<Self, DbError> {
-        let lanes = options.lanes.max(1);
         let shared = Arc::new(Shared {
             db,
             keyring,
@@ -201,37 +215,45 @@ impl AuditLog {
             random,
             options,
             stats: Counters::default(),
+            supervisor: Supervisor::default(),
             intake: Notify::new(),
-            heads: (0..lanes).map(|_| Mutex::new(None)).collect(),
-            committing: (0..lanes).map(|_| AtomicI64::new(0)).collect(),
-            finished: Mutex::default(),
             floods: Floods::default(),
+            head: Mutex::new(None),
+            committing: AtomicI64::new(0),
+            signed: Mutex::new(Moment::now()),
+            finished: Mutex::default(),
         });
+        let first = Chain::open(&shared).await?;
+        // Here, not in its task: the log is able from now on.
+        shared.publish(first.head);
         let (end, ended) = watch::channel(false);
-        let (mut queues, mut work) = (Vec::new(), Vec::new());
-        for index in 0..lanes {
-            let first = Chain::open(&shared).await?;
-            // Here, not in its task: it may be chosen before the task first runs.
-            shared.publish(index, Some(first.head));
-            let (queue, waiting) = mpsc::channel(QUEUE);
-            let lane = Lane { shared: Arc::clone(&shared), index, queue: waiting, end: ended.clone() };
-            work.push(shared.db.spawn_writer("audit-lane", lane.run(first))?);
-            queues.push(queue);
-        }
-        let upkeep = upkeep(Arc::clone(&shared), queues.clone(), ended);
-        work.push(shared.db.spawn_writer("audit-upkeep", upkeep)?);
-        Ok(Self { shared, queues, turn: AtomicUsize::new(0), end, work: Mutex::new(work) })
-    }
-
-    /// The queue whose turn it is, of a lane that is open when there is one.
-    fn queue(&self) -> Option<&mpsc::Sender<Waiting>> {
-        if let [only] = self.queues.as_slice() {
-            return Some(only);
-        }
-        let (turn, lanes) = (self.turn.fetch_add(1, Ordering::Relaxed), self.queues.len());
-        let order = || (0..lanes).map(|step| turn.wrapping_add(step) % lanes);
-        let chosen = order().find(|index| self.shared.is_open(*index)).or_else(|| order().next())?;
-        self.queues.get(chosen)
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        // One move at a time: the mover waits for it.
+        let (moves, moving) = mpsc::channel(1);
+        let lane =
+            Lane { shared: Arc::clone(&shared), first: Some(first), queue: waiting, moves: moving, end: ended.clone() };
+        let lane = Arc::new(AsyncMutex::new(lane));
+        let lane = shared.keep("audit-lane", &ended, move |_, _| {
+            let lane = Arc::clone(&lane);
+            async move { lane.lock().await.run().await }
+        });
+        let mover = shared.keep("audit-mover", &ended, move |shared, end| {
+            let moves = moves.clone();
+            async move { mover::run(&shared, &moves, end).await }
+        });
+        let signer = shared.keep("audit-signer", &ended, upkeep::sign);
+        let sender = queue.clone();
+        let upkeep = shared.keep("audit-upkeep", &ended, move |shared, end| {
+            let queue = sender.clone();
+            async move { upkeep::run(&shared, &queue, end).await }
+        });
+        let work = vec![
+            shared.db.spawn_writer("audit-lane", lane)?,
+            shared.db.spawn_writer("audit-signer", signer)?,
+            spawn(mover),
+            spawn(upkeep),
+        ];
+        Ok(Self { shared, queue, end, work: Mutex::new(work) })
     }
 
     /// Appends a record; it is durable on return.
@@ -242,9 +264,8 @@ impl AuditLog {
     pub async fn append(&self, record: Record) -> Result<Appended, AuditError> {
         let appended = Appended { customer: record.customer, categories: record.categories };
         let (done, durable) = oneshot::channel();
-        let queue = self.queue().ok_or(AuditError::Unavailable("it has no lane"))?;
         let waiting = Waiting { record, done: Some(done) };
-        queue.try_send(waiting).map_err(|_| AuditError::Unavailable("too many records wait, or it is closed"))?;
+        self.queue.try_send(waiting).map_err(|_| AuditError::Unavailable("too many records wait, or it is closed"))?;
         match timeout(COMMIT, durable).await {
             Ok(Ok(())) => Ok(appended),
             Ok(Err(_)) => Err(AuditError::Unavailable("the record was not committed")),
@@ -256,16 +277,19 @@ impl AuditLog {
     /// one network become one counting record; `address` is the client's.
     pub fn append_later(&self, record: Record, address: Option<IpAddr>) {
         for record in self.shared.floods.admit(record, address).into_iter().flatten() {
-            let sent = self.queue().is_some_and(|queue| queue.try_send(Waiting { record, done: None }).is_ok());
-            if !sent {
-                self.shared.lost(1);
-            }
+            self.send(record);
         }
     }
 
-    /// Whether records can be appended now; for readiness.
+    fn send(&self, record: Record) {
+        if self.queue.try_send(Waiting { record, done: None }).is_err() {
+            self.shared.lost(1);
+        }
+    }
+
+    /// Whether records can be appended now, and what belongs to the log is done; for readiness.
     pub fn is_able(&self) -> bool {
-        (0..self.queues.len()).any(|index| self.shared.is_able(index))
+        self.shared.is_able()
     }
 
     /// Says that a change has left a record in the intake.
@@ -294,17 +318,14 @@ impl AuditLog {
     pub async fn close(&self) {
         let now = None;
         for record in self.shared.floods.passed(now) {
-            if let Some(queue) = self.queue() {
-                let sent = queue.try_send(Waiting { record, done: None });
-                self.shared.lost(u64::from(sent.is_err()));
-            }
+            self.send(record);
         }
         self.end.send_replace(true);
         let work = std::mem::take(&mut *self.work.lock().unwrap_or_else(PoisonError::into_inner));
         for ended in work {
             match timeout(CLOSE, ended).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => tracing::error!("a lane or the upkeep of the audit log failed"),
+                Ok(Err(_)) => tracing::error!("a task of the audit log failed"),
                 Err(_) => tracing::error!("the storage of the audit log hangs; ending without it"),
             }
         }
@@ -317,7 +338,7 @@ impl AuditLog {
     pub fn stats(&self) -> AuditStats {
         let Counters { records, commits, lanes_lost, checkpoints, lost, unreported: _ } = &self.shared.stats;
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let waiting = self.queues.iter().map(|queue| queue.max_capacity() - queue.capacity()).sum::<usize>();
+        let waiting = self.queue.max_capacity() - self.queue.capacity();
         AuditStats {
             records: of(records),
             commits: of(commits),
@@ -325,54 +346,32 @@ impl AuditLog {
             lost: of(lost),
             waiting: waiting as u64,
             checkpoints: of(checkpoints),
+            restarts: self.shared.supervisor.restarts(),
         }
     }
 }
 
-/// Checkpoints, the counts of floods, and next months' partitions.
-async fn upkeep(shared: Arc<Shared>, queues: Vec<mpsc::Sender<Waiting>>, mut end: watch::Receiver<bool>) {
-    let mut checkpointer = Checkpointer::new(Arc::clone(&shared));
-    let ticks = |every| {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.reset();
-        ticks
-    };
-    let (mut signing, mut counting, mut days) =
-        (ticks(shared.options.checkpoint_every), ticks(FLOOD_CHECK), ticks(DAY));
-    loop {
-        tokio::select! {
-            _ = signing.tick() => {
-                if let Err(failed) = checkpointer.checkpoint().await {
-                    tracing::warn!(error = %failed, "no checkpoint of the audit log could be written");
-                    checkpointer = Checkpointer::new(Arc::clone(&shared));
-                }
-            }
-            _ = counting.tick() => {
-                let counted = shared.floods.passed(Some(shared.clock.now()));
-                let to_any = |record: Record| {
-                    queues.iter().any(|queue| queue.try_send(Waiting { record: record.clone(), done: None }).is_ok())
-                };
-                for record in counted {
-                    if !to_any(record) {
-                        shared.lost(1);
-                    }
-                }
-                let lost = shared.stats.unreported.swap(0, Ordering::Relaxed);
-                if lost > 0 && !to_any(lost_record(&shared, lost)) {
-                    shared.stats.unreported.fetch_add(lost, Ordering::Relaxed);
-                }
-            }
-            _ = days.tick() => partitions::daily(&shared.db, shared.clock.now()).await,
-            () = ended(&mut end) => return,
-        }
+impl Shared {
+    /// A task of the log under supervision; `start` is given what every one needs.
+    fn keep<F: Future<Output = ()>, S: Fn(Arc<Self>, watch::Receiver<bool>) -> F>(
+        self: &Arc<Self>,
+        name: &'static str,
+        end: &watch::Receiver<bool>,
+        start: S,
+    ) -> impl Future<Output = ()> + use<F, S> {
+        let (shared, end) = (Arc::clone(self), end.clone());
+        let ended = end.clone();
+        self.supervisor.clone().keep(name, ended, move || start(Arc::clone(&shared), end.clone()))
     }
 }
 
-/// The record that says how many records were lost.
-fn lost_record(shared: &Shared, lost: u64) -> Record {
-    Record {
-        detail: Some(format!("count={lost}")),
-        ..Record::new(shared.clock.now(), ActorKind::System, "audit.lost", Outcome::Unauthenticated)
-    }
+/// Runs a task; what is returned resolves at its end.
+fn spawn(work: impl Future<Output = ()> + Send + 'static) -> oneshot::Receiver<()> {
+    let (done, ended) = oneshot::channel();
+    tokio::spawn(async move {
+        work.await;
+        // Who does not wait for the end need not be told.
+        let _unwaited = done.send(());
+    });
+    ended
 }

@@ -1,8 +1,8 @@
 //! The audit log: who did what to whose data, durable before anything is given out, chained under a key.
 //!
 //! Reads, refusals and failed log-ins go straight to `audit_log` through a [`AuditLog`] lane, by group
-//! commit. A change writes its record into `audit_intake` in its own transaction, and a lane moves it. No
-//! transaction spans the two: on SQLite they are different files, and a commit over attached WAL files is
+//! commit. A change writes its record into `audit_intake` in its own transaction, and the mover takes it to the
+//! lane. No transaction spans the two: on SQLite they are different files, and a commit over attached WAL files is
 //! atomic for each file only.
 //!
 //! The invariant: a record that was acknowledged is in a chain, and stays where it was written, or
@@ -16,9 +16,11 @@ mod flood;
 pub(crate) mod intake;
 mod lane;
 mod log;
+mod mover;
 mod record;
 mod retention;
 mod show;
+mod upkeep;
 mod verify;
 pub mod who;
 
@@ -39,6 +41,7 @@ pub(crate) static LISTS: &[&[&crate::db::Sql]] = &[
     checkpoint::STATEMENTS,
     intake::STATEMENTS,
     lane::STATEMENTS,
+    mover::STATEMENTS,
     retention::STATEMENTS,
     show::STATEMENTS,
     verify::STATEMENTS,

@@ -19,7 +19,7 @@ fn what_nobody_wrote_into_the_intake_gets_into_no_chain_as_what_it_says() {
             "x'02020202020202020202020202020202'"
         };
         house.tamper(&format!("UPDATE audit_intake SET customer_id = 7 WHERE record_id = {as_hex}")).await;
-        let log = house.log(1).await;
+        let log = house.log().await;
         log.notify_intake();
         log.close().await;
         let mut moved: Vec<_> = shown(&house, Filter::default()).await.into_iter().map(|s| s.record.action).collect();
@@ -34,7 +34,7 @@ fn a_record_that_cannot_be_read_costs_no_lane() {
     on_both("unread", |house| async move {
         change(&house, 1).await;
         house.tamper("UPDATE audit_intake SET actor = 'of another version'").await;
-        let log = house.log(1).await;
+        let log = house.log().await;
         for n in 1..=20 {
             log.notify_intake();
             log.append(record(n)).await.unwrap();

@@ -4,6 +4,7 @@ mod intake;
 mod retention;
 mod support;
 mod tampering;
+mod tasks;
 mod writing;
 
 use domain::{ids::CustomerId, ids::Id, policy::Categories, time::Instant};

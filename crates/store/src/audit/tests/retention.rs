@@ -22,7 +22,7 @@ fn month(number: u32) -> Instant {
 
 /// Moves the clock and appends a record of that instant.
 async fn append(house: &House, log: &AuditLog, at: Instant) {
-    house.clock.0.store(at.micros(), Ordering::Relaxed);
+    house.clock.now.store(at.micros(), Ordering::Relaxed);
     let mut record = record(0);
     record.at = at;
     log.append(record).await.unwrap();
@@ -33,7 +33,7 @@ async fn plan(house: &House, before: Instant) -> (Report, Plan) {
 }
 
 async fn drop_planned(house: &House, plan: &Plan) -> Dropped {
-    let log = house.log(1).await;
+    let log = house.log().await;
     let dropped = log.drop_records(plan).await.unwrap();
     log.close().await;
     dropped
@@ -53,8 +53,8 @@ async fn three_months(house: &House) {
         partitions::ensure_partitions(&connection, month(1)).await.unwrap();
     }
     let days = |from: Instant, days: i64| Instant::from_micros(from.micros() + days * DAY);
-    let long = house.log(1).await;
-    let short = house.log(1).await;
+    let long = house.log().await;
+    let short = house.log().await;
     for day in 1..=3 {
         append(house, &long, days(month(1), day)).await;
         append(house, &short, days(month(1), day)).await;
@@ -66,7 +66,7 @@ async fn three_months(house: &House) {
     append(house, &long, Instant::from_micros(month(2).micros() - SECOND)).await;
     append(house, &long, days(month(2), 1)).await;
     long.checkpoint().await.unwrap();
-    let later = house.log(1).await;
+    let later = house.log().await;
     append(house, &later, days(month(2), 2)).await;
     append(house, &later, days(month(3), 1)).await;
     append(house, &long, days(month(3), 1)).await;
@@ -106,7 +106,7 @@ fn months_are_dropped_and_the_rest_still_verifies() {
 fn a_late_lane_with_old_records_is_stated_too() {
     on_both("late", |house| async move {
         three_months(&house).await;
-        let late = house.log(1).await;
+        let late = house.log().await;
         let mut record = record(0);
         for at in [month(1), month(1), month(3)] {
             record.at = at;
@@ -215,15 +215,15 @@ fn a_drop_that_was_cut_short_is_told_and_finished() {
 #[test]
 fn a_running_lane_goes_on_behind_a_drop() {
     on_both("running", |house| async move {
-        let log = Arc::new(house.log(1).await);
+        let log = Arc::new(house.log().await);
         append(&house, &log, month(1)).await;
         append(&house, &log, month(1)).await;
-        house.clock.0.store(month(3).micros(), Ordering::Relaxed);
+        house.clock.now.store(month(3).micros(), Ordering::Relaxed);
         drop_before(&house, month(2)).await;
         // Its lane is empty now, and still signed.
         log.checkpoint().await.unwrap();
         assert_eq!(house.verify_outside().await.findings, []);
-        house.clock.0.store(month(5).micros(), Ordering::Relaxed);
+        house.clock.now.store(month(5).micros(), Ordering::Relaxed);
         drop_before(&house, month(4)).await;
         append(&house, &log, month(5)).await;
         log.close().await;

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -18,7 +18,7 @@ use super::record;
 use crate::{
     audit::{AuditLog, AuditOptions, Finding, Report},
     db::{
-        Db,
+        Db, Tx,
         postgres::{Connector, Postgres},
         sqlite::{self, Sqlite},
     },
@@ -26,11 +26,16 @@ use crate::{
 };
 
 /// A clock that tests move.
-pub(super) struct TestClock(pub(super) AtomicI64);
+pub(super) struct TestClock {
+    pub(super) now: AtomicI64,
+    /// Whether the next task that asks for the time panics.
+    pub(super) panics: AtomicBool,
+}
 
 impl Clock for TestClock {
     fn now(&self) -> Instant {
-        Instant::from_micros(self.0.load(Ordering::Relaxed))
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "a test wants this task to panic");
+        Instant::from_micros(self.now.load(Ordering::Relaxed))
     }
 }
 
@@ -84,8 +89,21 @@ pub(super) fn on_both<F: Future<Output = ()>>(name: &str, test: impl Fn(Arc<Hous
 
 fn house(db: Db, dir: tempfile::TempDir, url: Option<String>) -> Arc<House> {
     let text = Keyring::generate(&SystemRandom, "2025-01-15").unwrap();
-    let clock = Arc::new(TestClock(AtomicI64::new(1_736_964_000 * SECOND)));
+    let clock = Arc::new(TestClock { now: AtomicI64::new(1_736_964_000 * SECOND), panics: AtomicBool::new(false) });
     Arc::new(House { db: Arc::new(db), keyring: Arc::new(text.reveal().parse().unwrap()), clock, dir, url })
+}
+
+/// What [`House::hold_main`] holds.
+pub(super) struct Held(Tx);
+
+impl Held {
+    pub(super) async fn release(self) {
+        self.0.commit().await.unwrap();
+    }
+}
+
+crate::db::statements! {
+    HOLD = {"LOCK TABLE audit_intake IN ACCESS EXCLUSIVE MODE"};
 }
 
 impl House {
@@ -93,18 +111,33 @@ impl House {
         self.dir.path().join("checkpoints.jsonl")
     }
 
-    pub(super) async fn log(&self, lanes: usize) -> AuditLog {
-        let options =
-            AuditOptions { lanes, checkpoint_file: Some(self.file()), checkpoint_every: Duration::from_secs(3600) };
+    pub(super) async fn log(&self) -> AuditLog {
+        self.log_with(self.options()).await
+    }
+
+    pub(super) fn options(&self) -> AuditOptions {
+        AuditOptions { checkpoint_file: Some(self.file()), checkpoint_every: Duration::from_secs(3600) }
+    }
+
+    pub(super) async fn log_with(&self, options: AuditOptions) -> AuditLog {
         let (db, keyring) = (Arc::clone(&self.db), Arc::clone(&self.keyring));
         AuditLog::start(db, keyring, Arc::clone(&self.clock) as Arc<dyn Clock>, Arc::new(SystemRandom), options)
             .await
             .unwrap()
     }
 
+    /// Holds the main database as a change that takes long: SQLite's writer, and on PostgreSQL the intake.
+    pub(super) async fn hold_main(&self) -> Held {
+        let mut tx = self.db.begin().await.unwrap();
+        if self.is_postgres() {
+            tx.execute(&HOLD, Vec::new()).await.unwrap();
+        }
+        Held(tx)
+    }
+
     /// A closed log of one lane with five records and a checkpoint.
     pub(super) async fn five(&self) {
-        let log = self.log(1).await;
+        let log = self.log().await;
         for n in 1..=5 {
             log.append(record(n)).await.unwrap();
         }

@@ -156,7 +156,7 @@ fn edited_checkpoints_are_found() {
 #[test]
 fn pages_do_not_hide_anything() {
     on_both("pages", |house| async move {
-        let log = house.log(1).await;
+        let log = house.log().await;
         let appends = (1..=2500).map(|n| log.append(super::record(n)));
         for appended in futures_util::future::join_all(appends).await {
             appended.unwrap();

@@ -36,7 +36,7 @@ pub(super) async fn change(house: &House, id: u8) {
 #[test]
 fn records_are_durable_in_order_and_batched() {
     on_both("append", |house| async move {
-        let log = house.log(2).await;
+        let log = house.log().await;
         let appended = futures_util::future::join_all((1..=400).map(|n| log.append(record(n)))).await;
         assert!(appended.iter().all(|a| a.as_ref().is_ok_and(|a| a.customer() == CustomerId::new(1))));
         assert_eq!(shown(&house, Filter::default()).await.len(), 400);
@@ -46,14 +46,14 @@ fn records_are_durable_in_order_and_batched() {
         log.close().await;
         assert!(log.append(record(1)).await.is_err(), "closed");
         let report = house.verify_outside().await;
-        assert_eq!((report.records, report.lanes, report.checkpoints, report.findings), (400, 2, 1, vec![]));
+        assert_eq!((report.records, report.lanes, report.checkpoints, report.findings), (400, 1, 1, vec![]));
     });
 }
 
 #[test]
 fn text_that_an_engine_refuses_does_not_take_its_batch_along() {
     on_both("poison", |house| async move {
-        let log = house.log(1).await;
+        let log = house.log().await;
         let poisoned = Record { request_id: "a\0b".into(), detail: Some("é".repeat(600)), ..record(1) };
         let (one, two) = tokio::join!(log.append(poisoned), log.append(record(2)));
         assert!(one.is_ok() && two.is_ok());
@@ -79,7 +79,7 @@ fn every_part_of_a_record_comes_back() {
             actor: ActorKind::Staff,
             ..record(1)
         };
-        let log = house.log(1).await;
+        let log = house.log().await;
         log.append(whole.clone()).await.unwrap();
         let mut tx = house.db.begin().await.unwrap();
         intake::insert(&mut tx, house.keyring.audit(), [7; 16], whole.clone()).await.unwrap();
@@ -103,7 +103,7 @@ fn changes_reach_the_log_once() {
         assert_eq!(house.verify().await.pending, 3);
         assert!(intake::find(&house.db, [1; 16]).await.unwrap());
         assert_eq!(shown(&house, Filter::default()).await.len(), 3, "pending ones are shown");
-        let log = house.log(1).await;
+        let log = house.log().await;
         log.notify_intake();
         log.close().await;
         let report = house.verify().await;
@@ -114,7 +114,7 @@ fn changes_reach_the_log_once() {
         change(&house, 2).await;
         change(&house, 4).await;
         assert_eq!(shown(&house, Filter::default()).await.len(), 4, "shown once");
-        house.log(1).await.close().await;
+        house.log().await.close().await;
         let report = house.verify().await;
         assert_eq!((report.pending, report.records, report.findings), (0, 4, vec![]));
     });
@@ -123,7 +123,7 @@ fn changes_reach_the_log_once() {
 #[test]
 fn a_running_log_moves_changes_soon() {
     on_both("soon", |house| async move {
-        let log = house.log(1).await;
+        let log = house.log().await;
         tokio::time::sleep(Duration::from_millis(150)).await;
         change(&house, 1).await;
         log.notify_intake();
@@ -137,7 +137,7 @@ fn a_running_log_moves_changes_soon() {
 #[test]
 fn two_movers_make_no_second_copy() {
     on_both("movers", |house| async move {
-        let logs = [house.log(1).await, house.log(1).await];
+        let logs = [house.log().await, house.log().await];
         for id in 1..=100 {
             change(&house, id).await;
             for log in &logs {
@@ -149,7 +149,7 @@ fn two_movers_make_no_second_copy() {
         }
         tokio::join!(logs[0].close(), logs[1].close());
         // One that was busy when the other closed may have left some.
-        house.log(1).await.close().await;
+        house.log().await.close().await;
         let report = house.verify_outside().await;
         assert_eq!((report.pending, report.records, report.findings), (0, 100, vec![]));
     });
@@ -158,7 +158,7 @@ fn two_movers_make_no_second_copy() {
 #[test]
 fn two_processes_sign_in_turn() {
     on_both("signers", |house| async move {
-        let logs = [house.log(1).await, house.log(1).await];
+        let logs = [house.log().await, house.log().await];
         for n in 0..5 {
             for log in &logs {
                 log.append(record(n)).await.unwrap();
@@ -175,7 +175,7 @@ fn two_processes_sign_in_turn() {
         assert!(report.checkpoints >= 5);
         assert_eq!(report.outside, report.checkpoints);
         // Both lanes are final: nothing new to sign.
-        let log = house.log(1).await;
+        let log = house.log().await;
         assert_eq!(log.checkpoint().await.unwrap(), None);
         log.close().await;
     });
@@ -184,13 +184,13 @@ fn two_processes_sign_in_turn() {
 #[test]
 fn a_lane_whose_process_died_is_signed_and_then_closed() {
     on_both("died", |house| async move {
-        let dead = house.log(1).await;
+        let dead = house.log().await;
         dead.append(record(1)).await.unwrap();
         // Never closed: no checkpoint of its own.
-        let log = house.log(1).await;
+        let log = house.log().await;
         assert_eq!(log.checkpoint().await.unwrap(), Some(1));
         assert_eq!(log.checkpoint().await.unwrap(), None, "nothing changed");
-        house.clock.0.fetch_add(2 * HOUR, Ordering::Relaxed);
+        house.clock.now.fetch_add(2 * HOUR, Ordering::Relaxed);
         assert_eq!(log.checkpoint().await.unwrap(), Some(2), "final now");
         assert_eq!(log.checkpoint().await.unwrap(), None);
         house.tamper("DELETE FROM audit_log").await;
@@ -206,7 +206,7 @@ fn a_lane_with_a_lost_connection_is_followed_by_a_new_one() {
         if !house.is_postgres() {
             return;
         }
-        let log = house.log(1).await;
+        let log = house.log().await;
         log.append(record(1)).await.unwrap();
         house
             .tamper(
@@ -232,7 +232,7 @@ fn a_lane_with_a_lost_connection_is_followed_by_a_new_one() {
 #[test]
 fn storage_that_fails_is_an_error_and_no_gap() {
     on_both("fails", |house| async move {
-        let log = house.log(1).await;
+        let log = house.log().await;
         log.append(record(1)).await.unwrap();
         house.tamper("ALTER TABLE audit_log RENAME TO hidden").await;
         assert!(log.append(record(2)).await.is_err());
@@ -255,7 +255,7 @@ fn a_locked_log_is_unavailable_within_two_seconds() {
         if !house.is_postgres() {
             return;
         }
-        let log = house.log(1).await;
+        let log = house.log().await;
         let other = house.connection().await;
         other.batch("BEGIN; LOCK TABLE audit_log IN ACCESS EXCLUSIVE MODE").await.unwrap();
         let began = std::time::Instant::now();
@@ -269,7 +269,7 @@ fn a_locked_log_is_unavailable_within_two_seconds() {
 #[test]
 fn a_flood_becomes_one_counting_record() {
     on_both("flood", |house| async move {
-        let log = house.log(1).await;
+        let log = house.log().await;
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         for n in 0..5000 {
             let at = Instant::from_micros(1_736_964_000 * SECOND + n);
@@ -301,7 +301,7 @@ fn a_flood_becomes_one_counting_record() {
 #[test]
 fn records_are_shown_by_filter_and_an_erased_person_is_not_named() {
     on_both("show", |house| async move {
-        let log = house.log(1).await;
+        let log = house.log().await;
         let alice = CustomerId::new(1).unwrap();
         let wrapped = house.keyring.new_data_key(alice, &SystemRandom).unwrap();
         let mut tx = house.db.begin().await.unwrap();
@@ -359,7 +359,7 @@ fn partitions_are_made_ahead_and_a_late_one_is_reported() {
         let connection = house.connection().await;
         let noon = |text: &str| Instant::from_micros(LocalDate::parse(text).unwrap().days() * 24 * HOUR + 12 * HOUR);
         // A row in the DEFAULT partition, of a month that shall get its own.
-        let log = house.log(1).await;
+        let log = house.log().await;
         log.append(Record { at: noon("2026-12-24"), ..record(1) }).await.unwrap();
         let made = ensure_partitions(&connection, noon("2026-11-30")).await.unwrap();
         let expected = ["audit_log_2026_11", "audit_log_2027_01", "audit_log_2027_02"];
@@ -382,8 +382,8 @@ fn partitions_are_made_ahead_and_a_late_one_is_reported() {
 #[ignore = "a measurement"]
 fn throughput() {
     on_both("throughput", |house| async move {
-        for (lanes, waiters) in [(1, 8), (2, 8), (1, 64), (2, 64)] {
-            let log = Arc::new(house.log(lanes).await);
+        for waiters in [8, 64] {
+            let log = Arc::new(house.log().await);
             let end = std::time::Instant::now() + Duration::from_secs(4);
             let tasks: Vec<_> = (0..waiters)
                 .map(|n| {
@@ -400,11 +400,7 @@ fn throughput() {
             }
             let stats = log.stats();
             let engine = if house.is_postgres() { "postgres" } else { "sqlite" };
-            println!(
-                "{engine} lanes={lanes} waiters={waiters}: {} records/s, {} commits/s",
-                stats.records / 4,
-                stats.commits / 4
-            );
+            println!("{engine} waiters={waiters}: {} records/s, {} commits/s", stats.records / 4, stats.commits / 4);
             log.close().await;
         }
     });
