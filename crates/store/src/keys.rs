@@ -59,7 +59,7 @@ mod tests {
 
     async fn open(location: &Location, text: &str) -> Result<Store, OpenError> {
         let keyring = Arc::new(text.parse::<Keyring>().unwrap());
-        let options = Options { audit_lanes: 1, checkpoint_file: None, pool_size: 2 };
+        let options = Options { checkpoint_file: None, pool_size: 2 };
         Store::open(location, keyring, Arc::new(SystemClock), Arc::new(SystemRandom), options).await
     }
 

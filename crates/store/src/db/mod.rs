@@ -213,6 +213,7 @@ impl AuditWriter {
     }
 
     /// Runs a statement on this connection that gives rows.
+    #[cfg(test)]
     pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         sql.check(&params)?;
         match self {
@@ -221,50 +222,13 @@ impl AuditWriter {
         }
     }
 
-    /// Runs a statement on this connection that gives the number of rows it touched. Outside
-    /// [`AuditWriter::begin`] it commits by itself.
+    /// Runs a statement on this connection that gives the number of rows it touched. It
+    /// commits by itself.
     pub(crate) async fn execute(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<u64, DbError> {
         sql.check(&params)?;
         match self {
             Self::Sqlite(connection) => sqlite::execute(connection, sql, &params),
             Self::Postgres(connection) => connection.execute(sql, params).await,
-        }
-    }
-
-    /// Begins a transaction of several statements. A writer whose transaction is neither committed nor
-    /// rolled back is to be dropped.
-    pub(crate) async fn begin(&mut self) -> Result<(), DbError> {
-        self.command("BEGIN IMMEDIATE", "BEGIN").await
-    }
-
-    /// Inserts rows within a transaction.
-    pub(crate) async fn insert_within(&mut self, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
-        for row in &rows {
-            sql.check(row)?;
-        }
-        match self {
-            Self::Sqlite(connection) => rows.iter().try_for_each(|row| sqlite::execute(connection, sql, row).map(drop)),
-            Self::Postgres(connection) => connection.insert_many(sql, rows).await,
-        }
-    }
-
-    /// Rolls the transaction back.
-    pub(crate) async fn rollback(&mut self) -> Result<(), DbError> {
-        self.command("ROLLBACK", "ROLLBACK").await
-    }
-
-    /// Commits the transaction.
-    ///
-    /// # Errors
-    /// Any error here leaves the outcome unknown.
-    pub(crate) async fn commit(&mut self) -> Result<(), DbError> {
-        self.command("COMMIT", "COMMIT").await
-    }
-
-    async fn command(&mut self, sqlite: &'static str, postgres: &'static str) -> Result<(), DbError> {
-        match self {
-            Self::Sqlite(connection) => connection.execute_batch(sqlite).map_err(sqlite::error),
-            Self::Postgres(connection) => connection.batch(postgres).await,
         }
     }
 }

@@ -288,6 +288,7 @@ pub(crate) struct Dedicated {
 }
 
 impl Dedicated {
+    #[cfg(test)]
     pub(crate) async fn rows(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         self.connection.rows(sql, &params).await
     }
@@ -295,11 +296,6 @@ impl Dedicated {
     pub(crate) async fn execute(&self, sql: &'static Sql, params: Vec<Param>) -> Result<u64, DbError> {
         let statement = self.connection.prepare(sql).await?;
         self.connection.client.execute(&statement, &bind(&params)).await.map_err(error)
-    }
-
-    /// Runs a command without parameters, such as `BEGIN`.
-    pub(crate) async fn batch(&self, text: &str) -> Result<(), DbError> {
-        self.connection.batch(text).await
     }
 
     /// One statement, arrays as parameters: one round trip and one commit for all rows.

@@ -18,7 +18,7 @@ use super::record;
 use crate::{
     audit::{AuditLog, AuditOptions, Finding, Report},
     db::{
-        Db, Tx,
+        Db, Sql, Tx,
         postgres::{Connector, Postgres},
         sqlite::{self, Sqlite},
     },
@@ -102,9 +102,8 @@ impl Held {
     }
 }
 
-crate::db::statements! {
-    HOLD = {"LOCK TABLE audit_intake IN ACCESS EXCLUSIVE MODE"};
-}
+const LOCK: &str = "LOCK TABLE audit_intake IN ACCESS EXCLUSIVE MODE";
+static HOLD: Sql = Sql::new("HOLD", LOCK, LOCK, false);
 
 impl House {
     pub(super) fn file(&self) -> PathBuf {
