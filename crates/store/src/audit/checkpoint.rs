@@ -123,19 +123,19 @@ struct Heads {
 
 impl Heads {
     /// The heads of all lanes: our own as committed, those of other processes as the log has them.
-    async fn read(shared: &Shared, finished: &[Head]) -> Result<Self, DbError> {
+    async fn read(shared: &Shared, writer: &mut AuditWriter, finished: &[Head]) -> Result<Self, DbError> {
         let mut heads: BTreeMap<i64, (Head, bool)> = BTreeMap::new();
         heads.extend(shared.head().map(|head| (head.lane, (head, false))));
         heads.extend(finished.iter().map(|head| (head.lane, (*head, true))));
         let now = shared.clock.now();
         let mut ended: Vec<i64> = finished.iter().map(|head| head.lane).collect();
-        for row in shared.db.read_audit(&OPEN_LANES, Vec::new()).await? {
+        for row in writer.rows(&OPEN_LANES, Vec::new()).await? {
             let mut row = row.read();
             let (lane, opened): (i64, Instant) = (row.get()?, row.get()?);
             if heads.contains_key(&lane) {
                 continue;
             }
-            let head = shared.db.read_audit(&HEAD, params![lane]).await?.into_iter().next();
+            let head = writer.rows(&HEAD, params![lane]).await?.into_iter().next();
             let head = head.map(|head| {
                 let mut head = head.read();
                 Ok::<_, DbError>((Head { lane, number: head.get()?, mac: head.get()? }, head.get::<Instant>()?))
@@ -182,9 +182,11 @@ impl Checkpointer {
 
     async fn make(&mut self, finished: &[Head], retention: Option<&Retention>) -> Result<Option<i64>, DbError> {
         for _ in 0..TRIES {
-            let last = self.shared.db.read_audit(&LAST, Vec::new()).await?;
-            let last = last.into_iter().next().map(Checkpoint::read).transpose()?;
-            let heads = Heads::read(&self.shared, finished).await?;
+            let shared = Arc::clone(&self.shared);
+            // On a connection of its own: the log may be locked.
+            let writer = self.writer().await?;
+            let last = writer.rows(&LAST, Vec::new()).await?.into_iter().next().map(Checkpoint::read).transpose()?;
+            let heads = Heads::read(&shared, writer, finished).await?;
             let known = last.as_ref().and_then(|last| serde_json::from_str::<Body>(&last.body).ok());
             let nothing_new = heads.signed.is_empty() || known.is_some_and(|known| known.lanes == heads.signed);
             if nothing_new && retention.is_none() {

@@ -100,7 +100,11 @@ async fn move_first(shared: &Shared, lane: &mpsc::Sender<Moving>) -> Result<bool
         return Ok(false);
     }
     let ids = json(records.iter().map(|(id, _)| id));
-    let known = db.read_audit(&KNOWN, params![ids.as_str()]).await?;
+    // Not on a connection that others share: the log may be locked.
+    let known = match &mut tx {
+        Some(tx) => tx.rows(&KNOWN, params![ids.as_str()]).await?,
+        None => db.read_audit(&KNOWN, params![ids.as_str()]).await?,
+    };
     let known: Vec<[u8; 16]> = known.into_iter().map(|row| row.read().get()).collect::<Result<_, _>>()?;
     append(lane, records.into_iter().filter(|(id, _)| !known.contains(id)).collect()).await?;
     let mut tx = match tx {

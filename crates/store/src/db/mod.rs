@@ -213,7 +213,6 @@ impl AuditWriter {
     }
 
     /// Runs a statement on this connection that gives rows.
-    #[cfg(test)]
     pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         sql.check(&params)?;
         match self {

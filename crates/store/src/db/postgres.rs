@@ -288,7 +288,6 @@ pub(crate) struct Dedicated {
 }
 
 impl Dedicated {
-    #[cfg(test)]
     pub(crate) async fn rows(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         self.connection.rows(sql, &params).await
     }
