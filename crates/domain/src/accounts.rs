@@ -1,10 +1,10 @@
 //! Accounts: what bills are addressed to, with the balances that Billing last reported.
 
-pub use crate::status::{READABLE_DAYS, Status};
 use crate::{
+    edits,
     ids::{AccountId, CustomerId},
     premises::Premise,
-    status::changed,
+    status::Status,
     time::{Instant, LocalDate},
     values::{AccountNumber, Money, Nickname},
 };
@@ -49,17 +49,21 @@ pub struct Account {
     pub premises: Vec<Premise>,
 }
 
-/// What an owner may change of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountEdit {
-    /// What the customer calls the account; null for nothing.
-    pub nickname: Option<Nickname>,
+edits! {
+    /// What an owner may change of an account.
+    AccountEdit of Account, in "" {
+        /// What the customer calls the account; null for nothing.
+        nickname: Option<Nickname> = "nickname" at nickname,
+    }
 }
 
-impl AccountEdit {
-    /// The names of the fields in which this differs from what is stored.
-    pub fn changes(&self, current: &Account) -> Vec<&'static str> {
-        let Self { nickname } = self;
-        changed(&[("nickname", *nickname != current.nickname)])
-    }
+/// What an account has and owes.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountTotals {
+    /// What Billing last reported.
+    pub balance: Balance,
+    /// Premises in service.
+    pub premises: i64,
+    /// Meters in service.
+    pub meters: i64,
 }

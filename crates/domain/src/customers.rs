@@ -2,10 +2,22 @@
 
 use crate::{
     ids::{AccountId, CustomerId},
+    input::Members,
+    named_enum,
     status::{Status, changed},
-    time::Instant,
+    time::{Instant, LocalDate},
     values::{AccountNumber, BusinessName, EmailAddress, Money, Nickname, PersonName, PhoneNumber},
 };
+
+named_enum! {
+    /// The two kinds of customer.
+    CustomerType {
+        /// A person.
+        Individual = "individual",
+        /// A business.
+        Business = "business",
+    }
+}
 
 /// The kind of customer, with the name that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +34,16 @@ pub enum CustomerName {
         /// The name of the business.
         name: BusinessName,
     },
+}
+
+impl CustomerName {
+    /// The kind of customer that has such a name.
+    pub fn kind(&self) -> CustomerType {
+        match self {
+            Self::Individual { .. } => CustomerType::Individual,
+            Self::Business { .. } => CustomerType::Business,
+        }
+    }
 }
 
 /// A customer with the list of accounts.
@@ -70,6 +92,22 @@ pub struct CustomerEdit {
 }
 
 impl CustomerEdit {
+    /// The members that a customer of either kind has.
+    pub const MEMBERS: &'static [&'static str] = &["firstName", "lastName", "businessName", "email", "phone"];
+
+    /// Reads the members of a customer of this kind.
+    pub fn read(members: &mut Members<'_, '_>, kind: CustomerType) -> Option<Self> {
+        let name = match kind {
+            CustomerType::Business => members.required("businessName").map(|name| CustomerName::Business { name }),
+            CustomerType::Individual => {
+                let (first, last) = (members.required("firstName"), members.required("lastName"));
+                first.zip(last).map(|(first, last)| CustomerName::Individual { first, last })
+            }
+        };
+        let (email, phone) = (members.required("email"), members.required("phone"));
+        Some(Self { name: name?, email: email?, phone: phone? })
+    }
+
     /// The names of the fields in which this differs from what is stored.
     pub fn changes(&self, current: &Customer) -> Vec<&'static str> {
         let Self { name, email, phone } = self;
@@ -103,4 +141,6 @@ pub struct Totals {
     pub current_balance: Option<Money>,
     /// The sum of what is due. One account's credit never lowers another's due amount.
     pub due_amount: Option<Money>,
+    /// The earliest date on which something is due.
+    pub next_due_date: Option<LocalDate>,
 }

@@ -1,11 +1,13 @@
 //! Events: what neighbours hear of a change. They carry ids, versions and the names of changed fields,
 //! never personal data; a neighbour fetches what it may see.
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::{
-    ids::{AccountId, CustomerId, Id, MeterId, PremiseId},
+    ids::{AccountId, CustomerId, MeterId, PremiseId},
     named_enum,
+    status::{Status, StatusReason},
+    time::LocalDate,
 };
 
 named_enum! {
@@ -45,40 +47,92 @@ pub enum Subject {
     Meter(PremiseId, MeterId),
 }
 
+/// From which status to which one, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transition {
+    /// The status before.
+    pub from: Status,
+    /// The status after.
+    pub to: Status,
+    /// The first local date on which it counts.
+    pub effective_date: LocalDate,
+    /// Why.
+    pub reason: StatusReason,
+}
+
 /// One event, before it has its sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What happened.
-    pub kind: EventType,
-    /// To which resource.
-    pub subject: Subject,
-    /// The resource's version after the change; integration reads return the same number.
-    pub version: i64,
-    /// The names of the fields that changed.
-    pub changed: Vec<&'static str>,
+    kind: EventType,
+    subject: Subject,
+    version: Option<i64>,
+    changed: Vec<&'static str>,
+    transition: Option<Transition>,
+}
+
+/// The data as it goes to consumers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    customer_id: CustomerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<AccountId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    premise_id: Option<PremiseId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meter_id: Option<MeterId>,
+    version: i64,
+    changed: &'a [&'static str],
+    #[serde(flatten)]
+    transition: Option<Transition>,
 }
 
 impl Event {
-    /// The event's data as it goes to consumers.
-    pub fn data(&self, customer: CustomerId) -> String {
-        let Self { kind: _, subject, version, changed } = self;
-        let mut data = Map::new();
-        data.insert("customerId".into(), customer.get().into());
-        match *subject {
-            Subject::Customer => {}
-            Subject::Account(account) => drop(data.insert("accountId".into(), account.get().into())),
-            Subject::Premise(account, premise) => {
-                data.insert("accountId".into(), account.get().into());
-                data.insert("premiseId".into(), premise.get().into());
-            }
-            Subject::Meter(premise, meter) => {
-                data.insert("premiseId".into(), premise.get().into());
-                data.insert("meterId".into(), meter.get().into());
-            }
-        }
-        data.insert("version".into(), (*version).into());
-        data.insert("changed".into(), changed.clone().into());
-        Value::Object(data).to_string()
+    /// An event about a resource.
+    pub fn new(kind: EventType, subject: Subject) -> Self {
+        Self { kind, subject, version: None, changed: Vec::new(), transition: None }
+    }
+
+    /// With the names of the fields that changed.
+    #[must_use]
+    pub fn changed(self, changed: Vec<&'static str>) -> Self {
+        Self { changed, ..self }
+    }
+
+    /// With the resource's version after the change; integration reads return the same number. Unless it is given,
+    /// it is the version of what the change answers with.
+    #[must_use]
+    pub fn version(self, version: i64) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// With what became of the status.
+    #[must_use]
+    pub fn transition(self, transition: Transition) -> Self {
+        Self { transition: Some(transition), ..self.changed(vec!["status"]) }
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> EventType {
+        self.kind
+    }
+
+    /// The data as it goes to consumers: JSON. `answered` is the version of what the change answers with.
+    ///
+    /// # Errors
+    /// When it does not encode: a defect.
+    pub fn data(&self, customer: CustomerId, answered: i64) -> Result<String, serde_json::Error> {
+        let Self { kind: _, subject, version, changed, transition } = self;
+        let (account_id, premise_id, meter_id) = match *subject {
+            Subject::Customer => (None, None, None),
+            Subject::Account(account) => (Some(account), None, None),
+            Subject::Premise(account, premise) => (Some(account), Some(premise), None),
+            Subject::Meter(premise, meter) => (None, Some(premise), Some(meter)),
+        };
+        let (version, transition) = (version.unwrap_or(answered), *transition);
+        let data = Data { customer_id: customer, account_id, premise_id, meter_id, version, changed, transition };
+        serde_json::to_string(&data)
     }
 }
 

@@ -5,6 +5,8 @@
 //! Unreadable is not wrong: [`Node::parse`] fails with one [`Unreadable`] (a 400), while everything that
 //! [`FromInput`] finds is a [`FieldError`] (a 422).
 
+use std::borrow::Cow;
+
 pub use crate::named::Named;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -269,14 +271,14 @@ pub fn object<T>(node: &Node, at: &mut At<'_>, read: impl FnOnce(&mut Members<'_
 #[derive(Debug)]
 pub struct Members<'n, 'e> {
     node: &'n Node,
-    known: Vec<&'static str>,
+    known: Vec<Cow<'static, str>>,
     at: At<'e>,
 }
 
 impl Members<'_, '_> {
     /// A member that must be there (its value may be null when `T` is an `Option`).
     pub fn required<T: FromInput>(&mut self, name: &'static str) -> Option<T> {
-        self.known.push(name);
+        self.known.push(name.into());
         if let Some(value) = self.node.member(name) {
             return T::from_input(value, &mut self.at.below(name));
         }
@@ -287,20 +289,17 @@ impl Members<'_, '_> {
         None
     }
 
-    /// Members that may be sent back but not changed: each must equal the stored representation.
-    pub fn fixed(&mut self, names: &[&'static str], current: &Node) {
-        self.known.extend_from_slice(names);
-        for name in names {
-            let sent = self.node.member(name);
-            if sent.is_some() && sent != current.member(name) {
+    /// The rest of the present representation, which may be sent back: what others report or own (`ignored`) with
+    /// any value, all but that and what is `editable` only as it is.
+    pub fn sent_back(&mut self, current: &Node, editable: &[&'static str], ignored: &[&'static str]) {
+        let Node::Object(present) = current else { return };
+        for (name, value) in present.iter().filter(|(name, _)| !editable.contains(&name.as_str())) {
+            let Some(sent) = self.node.member(name) else { continue };
+            self.known.push(name.clone().into());
+            if sent != value && !ignored.contains(&name.as_str()) {
                 self.at.below(name).refuse(FieldError::new("read-only", "This member cannot be changed here."));
             }
         }
-    }
-
-    /// Members that others report or own: whatever was sent back is ignored.
-    pub fn ignored(&mut self, names: &[&'static str]) {
-        self.known.extend_from_slice(names);
     }
 
     /// Notes an error about a member, for rules that span several.
@@ -311,7 +310,7 @@ impl Members<'_, '_> {
     fn refuse_unknown(&mut self) {
         let Node::Object(members) = self.node else { return };
         for (name, _) in members {
-            if !self.known.contains(&name.as_str()) {
+            if !self.known.iter().any(|known| known == name) {
                 self.at.below(name).refuse(FieldError::new("unknown-member", "There is no such member."));
             }
         }
@@ -329,6 +328,44 @@ impl FromInput for bool {
         let Node::Bool(value) = node else { return wrong_type(at, "true or false") };
         Some(*value)
     }
+}
+
+/// Defines what may be edited of a thing, member by member: one list for the struct, for reading it from a body
+/// (PUT and PATCH), and for which members differ from what is stored. `at` says where the thing has it, `in` what
+/// stands before the names in events.
+#[macro_export]
+macro_rules! edits {
+    ($(#[$doc:meta])* $name:ident of $of:ty, in $prefix:literal {
+        $($(#[$about:meta])* $field:ident: $type:ty = $member:literal at $($path:ident).+),+ $(,)?
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name { $($(#[$about])* pub $field: $type),+ }
+
+        impl $name {
+            /// The members, all of which PUT must bring.
+            pub const MEMBERS: &'static [&'static str] = &[$($member),+];
+
+            /// Reads all members, so that every error is found at once.
+            pub fn read(members: &mut $crate::input::Members<'_, '_>) -> Option<Self> {
+                $(let $field = members.required($member);)+
+                Some(Self { $($field: $field?),+ })
+            }
+
+            /// The names of the members in which this differs from what is stored.
+            pub fn changes(&self, current: &$of) -> Vec<&'static str> {
+                let Self { $($field),+ } = self;
+                let differ = [$((concat!($prefix, $member), *$field != current.$($path).+)),+];
+                differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+            }
+        }
+
+        impl $crate::input::FromInput for $name {
+            fn from_input(node: &$crate::input::Node, at: &mut $crate::input::At<'_>) -> Option<Self> {
+                $crate::input::object(node, at, Self::read)
+            }
+        }
+    };
 }
 
 #[cfg(test)]
@@ -369,11 +406,11 @@ mod tests {
 
     #[test]
     fn all_errors_come_at_once_with_their_pointers() {
-        let body = Node::parse(br#"{"on":"yes","id":2,"x/y":1}"#).unwrap();
-        let current = Node::parse(br#"{"id":1}"#).unwrap();
+        let body = Node::parse(br#"{"on":"yes","id":2,"seen":3,"x/y":1}"#).unwrap();
+        let current = Node::parse(br#"{"id":1,"seen":1,"on":true,"off":null}"#).unwrap();
         let mut errors = Vec::new();
         let read: Option<(bool, Option<bool>)> = object(&body, &mut At::root(&mut errors), |m| {
-            m.fixed(&["id"], &current);
+            m.sent_back(&current, &["on", "off"], &["seen"]);
             let (on, off) = (m.required("on"), m.required("off"));
             Some((on?, off?))
         });

@@ -1,4 +1,4 @@
-//! Who may do what: roles, the categories of data that a route reveals, and the verified identity.
+//! Who may do what: roles, whose data a rule reaches, the categories that it reveals, and the verified identity.
 
 use crate::named_enum;
 
@@ -27,92 +27,77 @@ named_enum! {
     }
 }
 
-/// A set of roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Roles(u16);
-
-impl Roles {
-    /// A set of the listed roles.
-    pub const fn of(roles: &[Role]) -> Self {
-        let mut bits = 0;
-        let mut rest = roles;
-        while let [first, others @ ..] = rest {
-            bits |= 1 << *first as u16;
-            rest = others;
-        }
-        Self(bits)
-    }
-    /// Whether both sets have a role in common.
-    pub const fn meet(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-    /// The roles that are in both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-    /// The roles by name.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        use crate::input::Named;
-        Role::ALL.iter().filter(move |(role, _)| self.meet(Self::of(&[*role]))).map(|(_, name)| *name)
+bitflags::bitflags! {
+    /// A set of roles.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+    pub struct Roles: u16 {
+        /// Customers, and persons who may become one.
+        const CUSTOMER = 1 << Role::Customer as u16;
+        /// Representatives.
+        const CSR = 1 << Role::Csr as u16;
+        /// Supervisors.
+        const SUPERVISOR = 1 << Role::Supervisor as u16;
+        /// Administrators.
+        const ADMIN = 1 << Role::Admin as u16;
+        /// Staff who may only look.
+        const READONLY = 1 << Role::Readonly as u16;
+        /// The Billing service.
+        const BILLING = 1 << Role::Billing as u16;
+        /// The Meter service.
+        const METER = 1 << Role::Meter as u16;
+        /// The Market service.
+        const MARKET = 1 << Role::Market as u16;
+        /// The Notifications service.
+        const NOTIFICATIONS = 1 << Role::Notifications as u16;
+        /// All staff.
+        const STAFF = Self::CSR.bits() | Self::SUPERVISOR.bits() | Self::ADMIN.bits() | Self::READONLY.bits();
+        /// All neighbouring services.
+        const SERVICES = Self::BILLING.bits() | Self::METER.bits() | Self::MARKET.bits() | Self::NOTIFICATIONS.bits();
     }
 }
 
-/// A set of categories of personal data, as the audit log names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Categories(u32);
+impl Roles {
+    /// The set of the listed roles.
+    pub fn of(roles: &[Role]) -> Self {
+        roles.iter().map(|role| Self::from_bits_truncate(1 << *role as u16)).collect()
+    }
+    /// The roles of the set, by name.
+    pub fn list(self) -> impl Iterator<Item = (Role, &'static str)> {
+        use crate::input::Named;
+        Role::ALL.iter().copied().filter(move |(role, _)| self.intersects(Self::of(&[*role])))
+    }
+}
+
+bitflags::bitflags! {
+    /// A set of categories of personal data, as the audit log names them.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+    pub struct Categories: u32 {
+        /// Names, e-mail, phone.
+        const PROFILE = 1;
+        /// Account numbers, nicknames, status.
+        const ACCOUNT = 1 << 1;
+        /// Balances, due amounts, payments.
+        const BALANCE = 1 << 2;
+        /// Addresses of premises, ESI IDs.
+        const PREMISE = 1 << 3;
+        /// Meters.
+        const METER = 1 << 4;
+        /// Readings and usage.
+        const USAGE = 1 << 5;
+        /// Preferences, consents, mailing address.
+        const PREFERENCE = 1 << 6;
+        /// Payment methods as Billing reported them.
+        const PAYMENT_METHOD = 1 << 7;
+    }
+}
 
 impl Categories {
     /// Nothing personal.
-    pub const NONE: Self = Self(0);
-    /// Names, e-mail, phone.
-    pub const PROFILE: Self = Self(1);
-    /// Account numbers, nicknames, status.
-    pub const ACCOUNT: Self = Self(1 << 1);
-    /// Balances, due amounts, payments.
-    pub const BALANCE: Self = Self(1 << 2);
-    /// Addresses of premises, ESI IDs.
-    pub const PREMISE: Self = Self(1 << 3);
-    /// Meters.
-    pub const METER: Self = Self(1 << 4);
-    /// Readings and usage.
-    pub const USAGE: Self = Self(1 << 5);
-    /// Preferences, consents, mailing address.
-    pub const PREFERENCE: Self = Self(1 << 6);
-    /// Payment methods as Billing reported them.
-    pub const PAYMENT_METHOD: Self = Self(1 << 7);
+    pub const NONE: Self = Self::empty();
 
-    const NAMES: [(Self, &'static str); 8] = [
-        (Self::PROFILE, "profile"),
-        (Self::ACCOUNT, "account"),
-        (Self::BALANCE, "balance"),
-        (Self::PREMISE, "premise"),
-        (Self::METER, "meter"),
-        (Self::USAGE, "usage"),
-        (Self::PREFERENCE, "preference"),
-        (Self::PAYMENT_METHOD, "payment-method"),
-    ];
-
-    /// Both sets together.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-    /// Whether all of `other` is in this set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-    /// The set as one number, the form of the audit log.
-    pub const fn bits(self) -> i64 {
-        self.0 as i64
-    }
-    /// The names.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.into_iter().filter(move |(one, _)| self.contains(*one)).map(|(_, name)| name)
-    }
-    /// From the number of the audit log; unknown bits are dropped.
-    pub fn from_bits(bits: i64) -> Self {
-        Self::NAMES.iter().filter(|(one, _)| bits & one.bits() != 0).fold(Self::NONE, |set, (one, _)| set.and(*one))
+    /// The names, as people read them.
+    pub fn names(self) -> impl Iterator<Item = String> {
+        self.iter_names().map(|(name, _)| name.to_ascii_lowercase().replace('_', "-"))
     }
 }
 
@@ -151,15 +136,31 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// What a route lets whom do: the row of the route table that authorization works from.
+/// Whose data a rule reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// That of the customer to whom the caller is linked.
+    Own,
+    /// That of one customer, whom the path names or to whom the resource in it belongs.
+    Named,
+    /// That of many customers at once: a search, a list, a batch.
+    Many,
+}
+
+/// What a route lets some roles do: one row of the route table by route and role. Authorization works from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// The operation's name, in the API description and the audit log.
     pub action: &'static str,
     /// Who may call it: one of these roles is enough.
     pub roles: Roles,
+    /// Whose data.
+    pub reach: Reach,
+    /// Whether the caller has to say why: staff, where one customer's data is opened.
+    pub reason: bool,
     /// What its answer reveals.
     pub categories: Categories,
-    /// Whether an inactive customer may still use it (reading: for [`crate::accounts::READABLE_DAYS`]).
+    /// Whether an inactive customer may still use it (reading: for [`crate::status::READABLE_DAYS`]), and staff
+    /// may use it on one.
     pub while_inactive: bool,
 }

@@ -1,9 +1,12 @@
 //! Preferences: delivery of bills, notifications, auto-pay, mailing address, language and consents.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::{
-    input::FieldError,
+    edits,
+    input::{self, At, FieldError, FromInput, Node},
     named_enum,
-    status::changed,
     time::Instant,
     values::{City, Label, State, StreetLines, Zip},
 };
@@ -42,62 +45,74 @@ named_enum! {
     }
 }
 
-/// What a customer wants to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notifications {
-    /// A bill is ready.
-    pub bill_ready: bool,
-    /// A payment is due.
-    pub payment_due: bool,
-    /// Outages.
-    pub outage_alerts: bool,
-    /// Unusually high usage.
-    pub high_usage_alerts: bool,
-}
-
-impl Notifications {
-    /// The names of the fields in which this differs from what is stored.
-    pub fn changes(&self, current: &Self) -> Vec<&'static str> {
-        let Self { bill_ready, payment_due, outage_alerts, high_usage_alerts } = *self;
-        changed(&[
-            ("notifications.billReady", bill_ready != current.bill_ready),
-            ("notifications.paymentDue", payment_due != current.payment_due),
-            ("notifications.outageAlerts", outage_alerts != current.outage_alerts),
-            ("notifications.highUsageAlerts", high_usage_alerts != current.high_usage_alerts),
-        ])
+edits! {
+    /// What a customer wants to be told.
+    #[derive(Copy, Serialize, JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    Notifications of Notifications, in "notifications." {
+        /// A bill is ready.
+        bill_ready: bool = "billReady" at bill_ready,
+        /// A payment is due.
+        payment_due: bool = "paymentDue" at payment_due,
+        /// Outages.
+        outage_alerts: bool = "outageAlerts" at outage_alerts,
+        /// Unusually high usage.
+        high_usage_alerts: bool = "highUsageAlerts" at high_usage_alerts,
     }
 }
 
 /// Paying by itself. Enabled means that a method is named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AutoPay {
     /// Whether it is on.
     pub enabled: bool,
-    /// One of the methods that Billing reported.
+    /// One of the methods at `/api/preferences/payment-methods`.
+    #[serde(rename = "paymentMethodId")]
     pub payment_method: Option<String>,
 }
 
 impl AutoPay {
-    /// Checks the rule between the two fields.
-    ///
-    /// # Errors
-    /// `missing`, for the member `paymentMethodId`.
-    pub fn named(&self) -> Result<(), FieldError> {
-        let missing = FieldError::new("missing", "Name the payment method that pays.");
-        if self.enabled && self.payment_method.is_none() { Err(missing) } else { Ok(()) }
-    }
-
     /// Checks that the method, where one is named, is one of `known`.
     ///
     /// # Errors
     /// `unknown-payment-method`, for the member `paymentMethodId`.
     pub fn check(&self, known: &[PaymentMethod]) -> Result<(), FieldError> {
         match &self.payment_method {
-            Some(method) if !known.iter().any(|m| m.id == *method) => {
-                Err(FieldError::new("unknown-payment-method", "Name one of your payment methods."))
-            }
+            Some(method) if !known.iter().any(|m| m.id == *method) => Err(unknown_method()),
             _ => Ok(()),
         }
+    }
+}
+
+fn unknown_method() -> FieldError {
+    FieldError::new("unknown-payment-method", "Name one of your payment methods.")
+}
+
+/// The id of a payment method, as Billing names it.
+struct MethodId(String);
+
+impl FromInput for MethodId {
+    fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
+        input::text(node, at, |text| {
+            let known = (1..=100).contains(&text.len()) && text.is_ascii();
+            if known { Ok(Self(text.to_owned())) } else { Err(unknown_method()) }
+        })
+    }
+}
+
+impl FromInput for AutoPay {
+    fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
+        input::object(node, at, |members| {
+            let (enabled, method) =
+                (members.required::<bool>("enabled"), members.required::<Option<MethodId>>("paymentMethodId"));
+            let (enabled, payment_method) = (enabled?, method?.map(|MethodId(id)| id));
+            if enabled && payment_method.is_none() {
+                let missing = FieldError::new("missing", "Name the payment method that pays.");
+                members.refuse("paymentMethodId", missing);
+            }
+            Some(Self { enabled, payment_method })
+        })
     }
 }
 
@@ -119,8 +134,43 @@ pub enum MailingAddress {
     },
 }
 
+impl FromInput for MailingAddress {
+    fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
+        input::object(node, at, |members| {
+            let same = members.required::<bool>("sameAsPrimaryPremise");
+            let (street, city) =
+                (members.required::<Option<StreetLines>>("street"), members.required::<Option<City>>("city"));
+            let (state, zip) = (members.required::<Option<State>>("state"), members.required::<Option<Zip>>("zip"));
+            let same = same?;
+            // What could not be read has its own error already: it is neither given nor missing.
+            let given = [
+                ("street", street.as_ref().map(Option::is_some)),
+                ("city", city.as_ref().map(Option::is_some)),
+                ("state", state.as_ref().map(Option::is_some)),
+                ("zip", zip.as_ref().map(Option::is_some)),
+            ];
+            if !same
+                && let (Some(Some(street)), Some(Some(city)), Some(Some(state)), Some(Some(zip))) =
+                    (street, city, state, zip)
+            {
+                return Some(Self::Own { street, city, state, zip });
+            }
+            let (code, message) = if same {
+                ("must-be-null", "Write null here while the mailing address is that of the primary premise.")
+            } else {
+                ("missing", "Write the whole mailing address, or sameAsPrimaryPremise: true.")
+            };
+            for (name, _) in given.into_iter().filter(|(_, given)| *given == Some(same)) {
+                members.refuse(name, FieldError::new(code, message));
+            }
+            Some(Self::SameAsPrimaryPremise)
+        })
+    }
+}
+
 /// Language and consents.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Communication {
     /// The language of what is sent.
     pub language: Language,
@@ -136,28 +186,20 @@ pub struct Communication {
     pub marketing_consent_at: Option<Instant>,
 }
 
-/// What a customer may change of language and consents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CommunicationEdit {
-    /// The language of what is sent.
-    pub language: Language,
-    /// Whether text messages are welcome.
-    pub sms_consent: bool,
-    /// Whether advertising is welcome.
-    pub marketing_consent: bool,
+edits! {
+    /// What a customer may change of language and consents.
+    #[derive(Copy)]
+    CommunicationEdit of Communication, in "communication." {
+        /// The language of what is sent.
+        language: Language = "language" at language,
+        /// Whether text messages are welcome.
+        sms_consent: bool = "smsConsent" at sms_consent,
+        /// Whether advertising is welcome.
+        marketing_consent: bool = "marketingConsent" at marketing_consent,
+    }
 }
 
 impl CommunicationEdit {
-    /// The names of the fields in which this differs from what is stored.
-    pub fn changes(&self, current: &Communication) -> Vec<&'static str> {
-        let Self { language, sms_consent, marketing_consent } = *self;
-        changed(&[
-            ("communication.language", language != current.language),
-            ("communication.smsConsent", sms_consent != current.sms_consent),
-            ("communication.marketingConsent", marketing_consent != current.marketing_consent),
-        ])
-    }
-
     /// What is stored after this edit: a consent that changes gets the present as its time.
     #[must_use]
     pub fn apply(&self, current: &Communication, now: Instant) -> Communication {
@@ -217,30 +259,59 @@ impl Preferences {
     }
 }
 
-/// What a customer may change at `/api/preferences`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreferencesEdit {
-    /// How bills are delivered.
-    pub bill_delivery: BillDelivery,
-    /// What the customer wants to be told.
-    pub notifications: Notifications,
-    /// Paying by itself.
-    pub auto_pay: AutoPay,
-    /// Where letters go.
-    pub mailing_address: MailingAddress,
+edits! {
+    /// What a customer may change at `/api/preferences`.
+    PreferencesEdit of Preferences, in "" {
+        /// How bills are delivered.
+        bill_delivery: BillDelivery = "billDelivery" at bill_delivery,
+        /// What the customer wants to be told.
+        notifications: Notifications = "notifications" at notifications,
+        /// Paying by itself.
+        auto_pay: AutoPay = "autoPay" at auto_pay,
+        /// Where letters go.
+        mailing_address: MailingAddress = "mailingAddress" at mailing_address,
+    }
 }
 
-impl PreferencesEdit {
-    /// The names of the fields in which this differs from what is stored.
+/// What one representation of the preferences changes.
+#[derive(Debug, Clone)]
+pub enum Edit {
+    /// All but language and consents.
+    All(PreferencesEdit),
+    /// The notifications alone.
+    Notifications(Notifications),
+    /// Language and consents.
+    Communication(CommunicationEdit),
+}
+
+impl Edit {
+    /// The names of the members in which this differs from what is stored.
     pub fn changes(&self, current: &Preferences) -> Vec<&'static str> {
-        let Self { bill_delivery, notifications, auto_pay, mailing_address } = self;
-        let mut changes = changed(&[
-            ("billDelivery", *bill_delivery != current.bill_delivery),
-            ("autoPay", *auto_pay != current.auto_pay),
-            ("mailingAddress", *mailing_address != current.mailing_address),
-        ]);
-        changes.extend(notifications.changes(&current.notifications));
-        changes
+        match self {
+            Self::All(edit) => {
+                let mut changes = edit.changes(current);
+                // Told one by one, by whichever representation they were changed.
+                changes.retain(|name| *name != "notifications");
+                changes.extend(edit.notifications.changes(&current.notifications));
+                changes
+            }
+            Self::Notifications(edit) => edit.changes(&current.notifications),
+            Self::Communication(edit) => edit.changes(&current.communication),
+        }
+    }
+
+    /// What is stored after this edit.
+    #[must_use]
+    pub fn apply(&self, current: &Preferences, now: Instant) -> Preferences {
+        let mut next = current.clone();
+        match self.clone() {
+            Self::All(PreferencesEdit { bill_delivery, notifications, auto_pay, mailing_address }) => {
+                next = Preferences { bill_delivery, notifications, auto_pay, mailing_address, ..next };
+            }
+            Self::Notifications(notifications) => next.notifications = notifications,
+            Self::Communication(edit) => next.communication = edit.apply(&current.communication, now),
+        }
+        next
     }
 }
 

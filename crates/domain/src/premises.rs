@@ -2,9 +2,10 @@
 //! service points and meters belong to no customer and outlive it.
 
 use crate::{
+    edits,
     ids::{AccountId, CustomerId, PremiseId, ServicePointId},
     meters::Meter,
-    status::{Status, changed},
+    status::Status,
     time::{Instant, LocalDate},
     values::{City, EsiId, Nickname, State, Street, Unit, Zip},
 };
@@ -68,27 +69,20 @@ pub struct Premise {
     pub meters: Vec<Meter>,
 }
 
-/// What an owner may change of a premise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PremiseEdit {
-    /// What the customer calls it; null for nothing.
-    pub nickname: Option<Nickname>,
-    /// The address; city, state and ZIP are the market's when the premise has an ESI ID.
-    pub address: Address,
-}
-
-impl PremiseEdit {
-    /// The names of the fields in which this differs from what is stored.
-    pub fn changes(&self, current: &Premise) -> Vec<&'static str> {
-        let Self { nickname, address: Address { street, unit, city, state, zip } } = self;
-        let now = &current.address;
-        changed(&[
-            ("nickname", *nickname != current.nickname),
-            ("street", *street != now.street),
-            ("unit", *unit != now.unit),
-            ("city", *city != now.city),
-            ("state", *state != now.state),
-            ("zip", *zip != now.zip),
-        ])
+edits! {
+    /// What an owner may change of a premise; city, state and ZIP are the market's when it has an ESI ID.
+    PremiseEdit of Premise, in "" {
+        /// What the customer calls it; null for nothing.
+        nickname: Option<Nickname> = "nickname" at nickname,
+        /// House number and street.
+        street: Street = "street" at address.street,
+        /// Apartment or suite.
+        unit: Option<Unit> = "unit" at address.unit,
+        /// City.
+        city: City = "city" at address.city,
+        /// Two letters.
+        state: State = "state" at address.state,
+        /// ZIP code.
+        zip: Zip = "zip" at address.zip,
     }
 }

@@ -15,6 +15,26 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// Why an operation changed a status: a listed code, so that no free text stands in an event or a log.
+    StatusReason {
+        /// The owner ended it.
+        Closed = "closed",
+        /// The owner moved away.
+        Moved = "moved",
+        /// Nothing was paid.
+        NonPayment = "non-payment",
+        /// It should never have been there.
+        Error = "error",
+        /// The owner asked for it.
+        CustomerRequest = "customer-request",
+        /// Somebody pretended to be somebody else.
+        Fraud = "fraud",
+        /// The market said so.
+        Market = "market",
+    }
+}
+
 /// How long after its end an owner may still read what was theirs: 24 months.
 pub const READABLE_DAYS: i64 = 731;
 
