@@ -60,6 +60,8 @@ ids! {
     MeterId,
     /// One reading of one register, in one revision.
     ReadingId,
+    /// Something that is to be done at an instant.
+    JobId,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod customers;
 pub mod events;
 pub mod ids;
 pub mod input;
+pub mod jobs;
 pub mod meters;
 pub mod named;
 pub mod personal;

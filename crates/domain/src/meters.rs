@@ -1,7 +1,7 @@
 //! Meters: installed at a service point, seen by a customer only through an occupancy.
 
 use crate::{
-    ids::{MeterId, ServicePointId},
+    ids::{AccountId, MeterId, PremiseId, ServicePointId},
     named_enum,
     readings::Dial,
     time::{Instant, LocalDate},
@@ -58,4 +58,15 @@ pub struct Meter {
     pub last_reading: Option<(Quantity, Instant)>,
     /// The instants between which its readings belong to the occupancy: both ends are shared boundaries.
     pub visible: (Instant, Option<Instant>),
+}
+
+/// A meter with the account and premise it serves, for sums over several.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The account that pays.
+    pub account: AccountId,
+    /// The occupancy.
+    pub premise: PremiseId,
+    /// The meter as the occupancy sees it.
+    pub meter: Meter,
 }

@@ -3,6 +3,7 @@
 //! A register counts up and starts over at its dial size. What was used is the advance from one reading
 //! to the next, times the meter's multiplier; never a sum of readings.
 
+use crate::ids::ReadingId;
 use crate::named_enum;
 use crate::time::Instant;
 use crate::values::Quantity;
@@ -119,6 +120,44 @@ fn advance(earlier: &RegisterReading, later: &RegisterReading, meter: Dial) -> A
         quality: if estimated { Quality::Estimated } else { Quality::Actual },
         rollover: rollover && usage.is_some(),
         suspect: usage.is_none(),
+    }
+}
+
+/// One revision of one reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Its id.
+    pub id: ReadingId,
+    /// Which register.
+    pub register: Register,
+    /// When it was read.
+    pub read_at: Instant,
+    /// What the dials showed.
+    pub value: Quantity,
+    /// How the value came about.
+    pub quality: Quality,
+    /// 1 for the first value of its instant.
+    pub revision: i64,
+    /// Whether this is the revision in force.
+    pub is_current: bool,
+    /// When a correction made this revision.
+    pub corrected_at: Option<Instant>,
+    /// The reading of the same register in force before it, within the occupancy: what its usage counts from.
+    pub before: Option<RegisterReading>,
+    /// Whether it lowered an estimate.
+    pub lowered_estimate: bool,
+}
+
+impl Reading {
+    /// The part that usage is calculated from.
+    pub fn register_reading(&self) -> RegisterReading {
+        RegisterReading {
+            register: self.register,
+            read_at: self.read_at,
+            value: self.value,
+            quality: self.quality,
+            lowered_estimate: self.lowered_estimate,
+        }
     }
 }
 

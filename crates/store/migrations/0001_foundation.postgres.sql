@@ -82,6 +82,13 @@ CREATE TABLE account_number (
     FOREIGN KEY (customer_id, account_id) REFERENCES account
 );
 
+-- Ids are unique by themselves: whose they are is found without their customer.
+CREATE TABLE account_owner (
+    account_id BIGINT PRIMARY KEY,
+    customer_id BIGINT NOT NULL,
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+);
+
 -- Places: they belong to no customer and outlive occupancies.
 CREATE TABLE wires_company (
     wires_company_id BIGINT PRIMARY KEY,
@@ -136,6 +143,12 @@ CREATE TABLE premise (
 );
 CREATE INDEX premise_account ON premise (customer_id, account_id);
 CREATE UNIQUE INDEX premise_one_primary ON premise (customer_id, account_id) WHERE is_primary;
+
+CREATE TABLE premise_owner (
+    premise_id BIGINT PRIMARY KEY,
+    customer_id BIGINT NOT NULL,
+    FOREIGN KEY (customer_id, premise_id) REFERENCES premise
+);
 
 CREATE TABLE premise_service_point (
     customer_id BIGINT NOT NULL,
@@ -218,17 +231,45 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_unsequenced ON outbox (occurred_at) WHERE position IS NULL;
 
+-- The key belongs to a caller, an operation and a content; the customer is whom the answer shows.
 CREATE TABLE idempotency (
+    key_hash BYTEA PRIMARY KEY,
     customer_id BIGINT NOT NULL,
-    key_hash BYTEA NOT NULL,
     row_id BIGINT NOT NULL,
     content_hash BYTEA NOT NULL,
-    status BIGINT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
-    -- The answer.
-    sealed BYTEA NOT NULL,
-    PRIMARY KEY (customer_id, key_hash)
+    -- The answer as it was given.
+    sealed BYTEA NOT NULL
 );
+CREATE INDEX idempotency_customer ON idempotency (customer_id, created_at);
+
+-- What was decided and takes effect later: ids and listed codes only.
+CREATE TABLE job (
+    job_id BIGINT PRIMARY KEY,
+    customer_id BIGINT NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT job_kind CHECK (kind IN ('deactivate-account')),
+    subject_id BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    due_at TIMESTAMPTZ NOT NULL,
+    -- Not tried before: the due instant, or later after a failure.
+    not_before TIMESTAMPTZ NOT NULL,
+    attempts BIGINT NOT NULL,
+    -- Who is at it, and for how long nobody else takes it.
+    lease BYTEA,
+    leased_until TIMESTAMPTZ,
+    created_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX job_due ON job (not_before);
+CREATE INDEX job_subject ON job (customer_id, kind, subject_id);
+
+-- One sequence for each kind of id.
+CREATE SEQUENCE customer_id_sequence MAXVALUE 9007199254740991;
+CREATE SEQUENCE account_id_sequence START 1001 MAXVALUE 9007199254740991;
+CREATE SEQUENCE premise_id_sequence START 2001 MAXVALUE 9007199254740991;
+CREATE SEQUENCE service_point_id_sequence MAXVALUE 9007199254740991;
+CREATE SEQUENCE meter_id_sequence START 3001 MAXVALUE 9007199254740991;
+CREATE SEQUENCE reading_id_sequence CACHE 100 MAXVALUE 9007199254740991;
+CREATE SEQUENCE job_id_sequence MAXVALUE 9007199254740991;
 
 -- Audit records of changes, written in their transaction; a lane moves them to the log.
 CREATE TABLE audit_intake (

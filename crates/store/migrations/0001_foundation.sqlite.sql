@@ -82,6 +82,13 @@ CREATE TABLE account_number (
     FOREIGN KEY (customer_id, account_id) REFERENCES account
 ) STRICT;
 
+-- Ids are unique by themselves: whose they are is found without their customer.
+CREATE TABLE account_owner (
+    account_id INTEGER PRIMARY KEY,
+    customer_id INTEGER NOT NULL,
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+) STRICT;
+
 -- Places: they belong to no customer and outlive occupancies.
 CREATE TABLE wires_company (
     wires_company_id INTEGER PRIMARY KEY,
@@ -136,6 +143,12 @@ CREATE TABLE premise (
 ) STRICT;
 CREATE INDEX premise_account ON premise (customer_id, account_id);
 CREATE UNIQUE INDEX premise_one_primary ON premise (customer_id, account_id) WHERE is_primary;
+
+CREATE TABLE premise_owner (
+    premise_id INTEGER PRIMARY KEY,
+    customer_id INTEGER NOT NULL,
+    FOREIGN KEY (customer_id, premise_id) REFERENCES premise
+) STRICT;
 
 CREATE TABLE premise_service_point (
     customer_id INTEGER NOT NULL,
@@ -217,17 +230,44 @@ CREATE TABLE outbox (
 ) STRICT;
 CREATE INDEX outbox_unsequenced ON outbox (occurred_at) WHERE position IS NULL;
 
+-- The key belongs to a caller, an operation and a content; the customer is whom the answer shows.
 CREATE TABLE idempotency (
+    key_hash BLOB PRIMARY KEY,
     customer_id INTEGER NOT NULL,
-    key_hash BLOB NOT NULL,
     row_id INTEGER NOT NULL,
     content_hash BLOB NOT NULL,
-    status INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    -- The answer.
-    sealed BLOB NOT NULL,
-    PRIMARY KEY (customer_id, key_hash)
+    -- The answer as it was given.
+    sealed BLOB NOT NULL
 ) STRICT;
+CREATE INDEX idempotency_customer ON idempotency (customer_id, created_at);
+
+-- What was decided and takes effect later: ids and listed codes only.
+CREATE TABLE job (
+    job_id INTEGER PRIMARY KEY,
+    customer_id INTEGER NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT job_kind CHECK (kind IN ('deactivate-account')),
+    subject_id INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    -- Not tried before: the due instant, or later after a failure.
+    not_before INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    -- Who is at it, and for how long nobody else takes it.
+    lease BLOB,
+    leased_until INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX job_due ON job (not_before);
+CREATE INDEX job_subject ON job (customer_id, kind, subject_id);
+
+-- The last id of each kind.
+CREATE TABLE id_sequence (
+    name TEXT PRIMARY KEY,
+    last INTEGER NOT NULL
+) STRICT;
+INSERT INTO id_sequence (name, last) VALUES ('customer', 0), ('account', 1000), ('premise', 2000), ('service_point', 0),
+    ('meter', 3000), ('reading', 0), ('job', 0);
 
 -- Audit records of changes, written in their transaction; a lane moves them to the log.
 CREATE TABLE audit_intake (

@@ -1,34 +1,78 @@
 //! Accounts.
 
 use domain::{
-    accounts::{Account, AccountEdit, Balance},
+    accounts::{Account, AccountEdit, AccountTotals, Balance},
     ids::{AccountId, CustomerId, Id},
     personal::Personal,
     policy::Categories,
-    values::{AccountNumber, Nickname},
+    status::Status,
+    time::{Instant, LocalDate},
+    values::{AccountNumber, Money, Nickname},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Guarded, Session, StoreError, Transaction,
-    db::{DbError, Reader, Row, params, statements},
-    meters::{self, meter_columns, meters_of_premise},
-    premises::{self, premise_columns},
+    Batch, Change, Guarded, Session, StoreError,
+    db::{DbError, Row, Text, columns, params, statements},
+    meters::{MeterRow, meter_columns, meters_of_premise},
+    premises::{self, PremiseRow, premise_columns},
     sealed::{self, SealedRow, reveal},
 };
 
-macro_rules! account_columns {
-    () => {
-        "a.account_id, a.account_number, a.status, a.version, a.current_balance, a.due_amount, a.past_due_amount, \
-         a.next_due_date, a.last_payment_date, a.last_payment_amount, a.balance_as_of, a.sealed"
-    };
+columns! {
+    /// An account's own columns.
+    AccountRow, account_columns of "a" {
+        account_id: AccountId, account_number: AccountNumber, status: Status, version: i64, sealed: Vec<u8>,
+    }
 }
+
+columns! {
+    /// What Billing last reported.
+    BalanceRow, balance_columns of "a" {
+        current_balance: Option<Money>, due_amount: Option<Money>, past_due_amount: Option<Money>,
+        next_due_date: Option<LocalDate>, last_payment_date: Option<LocalDate>, last_payment_amount: Option<Money>,
+        balance_as_of: Option<Instant>,
+    }
+}
+
+impl From<BalanceRow> for Balance {
+    fn from(row: BalanceRow) -> Self {
+        let BalanceRow {
+            current_balance: current,
+            due_amount: due,
+            past_due_amount: past_due,
+            next_due_date,
+            last_payment_date,
+            last_payment_amount,
+            balance_as_of: as_of,
+        } = row;
+        Self { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of }
+    }
+}
+
+impl From<Balance> for BalanceRow {
+    fn from(balance: Balance) -> Self {
+        let Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of } = balance;
+        Self {
+            current_balance: current,
+            due_amount: due,
+            past_due_amount: past_due,
+            next_due_date,
+            last_payment_date,
+            last_payment_amount,
+            balance_as_of: as_of,
+        }
+    }
+}
+
 /// An account with premises and meters, one row a meter.
 macro_rules! nested {
     ($accounts:literal, $cutoff:literal) => {
         concat!(
             "SELECT k.wrapped, ",
             account_columns!(),
+            ", ",
+            balance_columns!(),
             ", ",
             premise_columns!(),
             ", ",
@@ -54,12 +98,35 @@ pub const SELECT: &str = concat!(
         ORDER BY p.premise_id, m.meter_id"
 );
 
+const UPDATE_BALANCE: Text = Text::update("account", BalanceRow::COLUMNS, 3,
+    " WHERE customer_id = $1 AND account_id = $2 AND (balance_as_of IS NULL OR balance_as_of < $9)");
+
 statements! {
     FIND = { SELECT };
-    LIST = { concat!(nested!("(SELECT * FROM account WHERE customer_id = $1 AND account_id > $2
+    [heavy] LIST = { concat!(nested!("(SELECT * FROM account WHERE customer_id = $1 AND account_id > $2
         ORDER BY account_id LIMIT $3)", "$4"), " ORDER BY a.account_id, p.premise_id, m.meter_id") };
     UPDATE = {"UPDATE account SET sealed = $3, version = version + 1, updated_at = $4
         WHERE customer_id = $1 AND account_id = $2"};
+    SET_STATUS = {"UPDATE account SET status = $3, version = version + 1, updated_at = $4
+        WHERE customer_id = $1 AND account_id = $2"};
+    TOTALS = {concat!("SELECT ", balance_columns!(), ",
+            (SELECT count(*) FROM premise p WHERE p.customer_id = a.customer_id AND p.account_id = a.account_id
+                AND p.status = 'active'),
+            (SELECT count(DISTINCT m.meter_id) FROM premise p
+                JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
+                JOIN meter m ON m.service_point_id = ps.service_point_id AND m.status = 'active'
+                WHERE p.customer_id = a.customer_id AND p.account_id = a.account_id AND p.status = 'active')
+        FROM account a WHERE a.customer_id = $1 AND a.account_id = $2")};
+    REPORT = { UPDATE_BALANCE.as_str() };
+    // Of a batch's accounts: whose they are, and what was reported last.
+    REPORTED = {
+        sqlite concat!("SELECT o.account_id, o.customer_id, ", balance_columns!(), " FROM account_owner o
+            JOIN account a ON a.customer_id = o.customer_id AND a.account_id = o.account_id
+            WHERE o.account_id IN (SELECT value FROM json_each($1)) ORDER BY o.account_id"),
+        postgres concat!("SELECT o.account_id, o.customer_id, ", balance_columns!(), " FROM account_owner o
+            JOIN account a ON a.customer_id = o.customer_id AND a.account_id = o.account_id
+            WHERE o.account_id = ANY($1) ORDER BY o.account_id FOR UPDATE OF a")
+    };
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,19 +161,6 @@ pub(crate) fn open_nickname(
     Ok(nickname.map(Nickname::from_record))
 }
 
-/// Takes the balance's columns apart, in the order of [`account_columns!`].
-pub(crate) fn decode_balance(row: &mut Reader) -> Result<Balance, DbError> {
-    Ok(Balance {
-        current: row.get()?,
-        due: row.get()?,
-        past_due: row.get()?,
-        next_due_date: row.get()?,
-        last_payment_date: row.get()?,
-        last_payment_amount: row.get()?,
-        as_of: row.get()?,
-    })
-}
-
 fn collect(session: &Session<'_>, rows: Vec<Row>) -> Result<Vec<Account>, StoreError> {
     let customer = session.customer();
     let mut accounts: Vec<Account> = Vec::new();
@@ -114,46 +168,37 @@ fn collect(session: &Session<'_>, rows: Vec<Row>) -> Result<Vec<Account>, StoreE
         let mut row = row.read();
         let wrapped: Vec<u8> = row.get()?;
         let key = session.key(&wrapped)?;
-        let id: AccountId = row.id()?;
-        if accounts.last().is_some_and(|last| last.id == id) {
-            row.skip(ACCOUNT_COLUMNS - 1);
-        } else {
-            let (number, status, version) = (AccountNumber::from_record(row.get()?), row.named()?, row.get()?);
-            let (balance, record): (_, Vec<u8>) = (decode_balance(&mut row)?, row.get()?);
-            let nickname = open_nickname(&key, customer, id, &record)?;
-            accounts.push(Account { id, customer, number, nickname, status, balance, version, premises: Vec::new() });
+        let AccountRow { account_id: id, account_number: number, status, version, sealed } = AccountRow::read(&mut row)?;
+        let balance = BalanceRow::read(&mut row)?;
+        if accounts.last().is_none_or(|last| last.id != id) {
+            let nickname = open_nickname(&key, customer, id, &sealed)?;
+            let (balance, premises) = (balance.into(), Vec::new());
+            accounts.push(Account { id, customer, number, nickname, status, balance, version, premises });
         }
         if let Some(account) = accounts.last_mut()
-            && let Some(premise) = premises::decode(&mut row, customer, &key)?
+            && let Some(premise) = PremiseRow::read_outer(&mut row)?
         {
-            let premise = premises::group(&mut account.premises, premise);
-            premise.meters.extend(meters::decode(&mut row, premise.occupancy)?);
+            let premise = premises::group(&mut account.premises, premise, customer, &key)?;
+            let meter = MeterRow::read_outer(&mut row)?.map(|meter| meter.seen_from(premise.occupancy)).transpose()?;
+            premise.meters.extend(meter);
         }
     }
     Ok(accounts)
 }
 
-const ACCOUNT_COLUMNS: usize = 12;
-
 /// What the detail of an account reveals.
 const CATEGORIES: Categories =
-    Categories::ACCOUNT.and(Categories::BALANCE).and(Categories::PREMISE).and(Categories::METER);
+    Categories::ACCOUNT.union(Categories::BALANCE).union(Categories::PREMISE).union(Categories::METER);
 
 /// An account with its premises and meters.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn find(session: &mut Session<'_>, account: AccountId) -> Result<Option<Guarded<Account>>, StoreError> {
     let cutoff = session.readable_since();
-    let rows = session.own(&FIND, params![account.get(), cutoff]).await?;
+    let rows = session.own(&FIND, params![account, cutoff]).await?;
     let account = collect(session, rows)?.into_iter().next();
-    Ok(account.map(|account| Guarded::new(account, session.customer(), CATEGORIES)))
+    Ok(account.map(|account| session.guard(account, CATEGORIES)))
 }
 
 /// A page of accounts with their premises and meters, after an account id.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn list(
     session: &mut Session<'_>,
     after: Option<AccountId>,
@@ -161,17 +206,91 @@ pub async fn list(
 ) -> Result<Guarded<Vec<Account>>, StoreError> {
     let cutoff = session.readable_since();
     let rows = session.own(&LIST, params![after.map_or(0, Id::get), limit, cutoff]).await?;
-    Ok(Guarded::new(collect(session, rows)?, session.customer(), CATEGORIES))
+    Ok(session.guard(collect(session, rows)?, CATEGORIES))
+}
+
+/// What one account owes, and how many premises and meters of it are in service.
+pub async fn totals(
+    session: &mut Session<'_>,
+    account: AccountId,
+) -> Result<Option<Guarded<AccountTotals>>, StoreError> {
+    let rows = session.own(&TOTALS, params![account]).await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let mut row = row.read();
+    let balance = BalanceRow::read(&mut row)?.into();
+    let totals = AccountTotals { balance, premises: row.get()?, meters: row.get()? };
+    Ok(Some(session.guard(totals, Categories::BALANCE | Categories::ACCOUNT)))
 }
 
 /// Stores an edit of an account.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer.
-pub async fn update(tx: &mut Transaction<'_>, account: AccountId, edit: &AccountEdit) -> Result<(), StoreError> {
+pub async fn update(change: &mut Change<'_>, account: AccountId, edit: &AccountEdit) -> Result<(), StoreError> {
     let AccountEdit { nickname } = edit;
-    let key = tx.own_key().await?;
-    let sealed = seal(&key, tx.customer(), account, nickname.as_ref())?;
-    let now = tx.now();
-    Ok(tx.change_one(&UPDATE, params![account.get(), sealed, now]).await?)
+    let key = change.own_key().await?;
+    let sealed = seal(&key, change.customer(), account, nickname.as_ref())?;
+    let now = change.now();
+    Ok(change.change_one(&UPDATE, params![account, sealed, now]).await?)
+}
+
+/// Stores an account's new status.
+pub async fn set_status(change: &mut Change<'_>, account: AccountId, status: Status) -> Result<(), StoreError> {
+    let now = change.now();
+    Ok(change.change_one(&SET_STATUS, params![account, status, now]).await?)
+}
+
+/// The update of one account's balance, unless a newer one is stored.
+pub(crate) fn report_one() -> &'static crate::db::Sql {
+    &REPORT
+}
+
+/// A balance as Billing reports it, for one account of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Reported {
+    /// The account.
+    pub account: AccountId,
+    /// The balance, with the instant of the report.
+    pub balance: Balance,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Booked {
+    /// It is stored.
+    Accepted,
+    /// It was stored before, or a newer one is.
+    Unchanged,
+    /// There is no such account.
+    Unknown,
+    /// Another balance was reported for the same instant.
+    Contradicts,
+}
+
+/// Stores reported balances: the newest of an account counts. The rows are locked in the order of their ids.
+pub async fn report(batch: &mut Batch<'_>, reports: &[Reported]) -> Result<Vec<Booked>, StoreError> {
+    let ids: Vec<i64> = reports.iter().map(|report| report.account.get()).collect();
+    let mut known = std::collections::BTreeMap::new();
+    for row in batch.rows(&REPORTED, params![ids]).await? {
+        let mut row = row.read();
+        let (account, customer): (AccountId, CustomerId) = (row.get()?, row.get()?);
+        known.insert(account, (customer, Balance::from(BalanceRow::read(&mut row)?)));
+    }
+    let mut booked = Vec::with_capacity(reports.len());
+    for Reported { account, balance } in reports {
+        let Some((customer, last)) = known.get_mut(account) else {
+            booked.push(Booked::Unknown);
+            continue;
+        };
+        booked.push(match balance.as_of.cmp(&last.as_of) {
+            std::cmp::Ordering::Less => Booked::Unchanged,
+            std::cmp::Ordering::Equal if balance == last => Booked::Unchanged,
+            std::cmp::Ordering::Equal => Booked::Contradicts,
+            std::cmp::Ordering::Greater => {
+                let mut row = params![*account];
+                row.extend(BalanceRow::from(*balance).bind());
+                batch.change(*customer, &REPORT, row).await?;
+                *last = *balance;
+                Booked::Accepted
+            }
+        });
+    }
+    Ok(booked)
 }

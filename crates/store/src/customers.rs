@@ -2,30 +2,37 @@
 
 use crypto::DataKey;
 use domain::{
-    accounts::Balance,
     customers::{AccountEntry, Customer, CustomerEdit, CustomerName, Totals},
     ids::{CustomerId, Id},
     personal::Personal,
     policy::Categories,
-    time::LocalDate,
-    values::{AccountNumber, BusinessName, EmailAddress, PersonName, PhoneNumber, fold, fold_email, fold_phone},
+    status::Status,
+    time::Instant,
+    values::{BusinessName, EmailAddress, PersonName, PhoneNumber, fold, fold_email, fold_phone},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Guarded, Session, Store, StoreError, Transaction, accounts,
-    db::{DbError, params, statements},
+    Change, Guarded, Session, Store, StoreError,
+    accounts::{self, AccountRow, account_columns},
+    db::{columns, params, statements},
     sealed::{self, SealedRow, reveal},
 };
 
+columns! {
+    /// A customer's own columns.
+    CustomerRow, customer_columns of "c" {
+        status: Status, created_at: Instant, version: i64, sealed: Vec<u8>,
+    }
+}
+
 statements! {
-    FIND = {"SELECT k.wrapped, c.type, c.status, c.created_at, c.version, c.sealed,
-            a.account_id, a.account_number, a.status, a.sealed
+    FIND = {concat!("SELECT k.wrapped, ", customer_columns!(), ", ", account_columns!(), "
         FROM customer c
         JOIN customer_key k ON k.customer_id = c.customer_id
         LEFT JOIN account a ON a.customer_id = c.customer_id
         WHERE c.customer_id = $1
-        ORDER BY a.account_id"};
+        ORDER BY a.account_id")};
     UPDATE = {"UPDATE customer SET sealed = $2, version = version + 1, updated_at = $3 WHERE customer_id = $1"};
     DROP_LOOKUPS = {"DELETE FROM customer_lookup WHERE customer_id = $1"};
     ADD_LOOKUP = {"INSERT INTO customer_lookup (customer_id, kind, key_id, hash) VALUES ($1, $2, $3, $4)
@@ -43,15 +50,6 @@ statements! {
                 FROM account a WHERE a.customer_id = c.customer_id),
             (SELECT min(a.next_due_date) FROM account a WHERE a.customer_id = c.customer_id AND a.due_amount > 0)
         FROM customer c WHERE c.customer_id = $1"};
-    ACCOUNT_TOTALS = {"SELECT a.current_balance, a.due_amount, a.past_due_amount, a.next_due_date, a.last_payment_date,
-            a.last_payment_amount, a.balance_as_of,
-            (SELECT count(*) FROM premise p WHERE p.customer_id = a.customer_id AND p.account_id = a.account_id
-                AND p.status = 'active'),
-            (SELECT count(DISTINCT m.meter_id) FROM premise p
-                JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
-                JOIN meter m ON m.service_point_id = ps.service_point_id AND m.status = 'active'
-                WHERE p.customer_id = a.customer_id AND p.account_id = a.account_id AND p.status = 'active')
-        FROM account a WHERE a.customer_id = $1 AND a.account_id = $2"};
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,59 +112,49 @@ pub(crate) fn lookups(store: &Store, edit: &CustomerEdit) -> Vec<(&'static str, 
 }
 
 /// A customer's profile with the list of accounts.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Customer>>, StoreError> {
-    let rows = session.own(&FIND, Vec::new()).await?;
+    let rows = session.own(&FIND, params![]).await?;
     let id = session.customer();
     let mut customer: Option<Customer> = None;
     for row in rows {
         let mut row = row.read();
         let wrapped: Vec<u8> = row.get()?;
         let key = session.key(&wrapped)?;
-        row.skip(1);
-        let (status, created_at, version, record) = (row.named()?, row.get()?, row.get()?, row.get::<Vec<u8>>()?);
+        let CustomerRow { status, created_at, version, sealed } = CustomerRow::read(&mut row)?;
         if customer.is_none() {
-            let (name, email, phone) = sealed::open::<CustomerSealedV1>(&key, id, id.get(), &record)?.open();
+            let (name, email, phone) = sealed::open::<CustomerSealedV1>(&key, id, id.get(), &sealed)?.open();
             let name = name.ok_or_else(|| row.corrupt("has no name of its kind"))?;
             customer = Some(Customer { id, name, email, phone, status, created_at, version, accounts: Vec::new() });
         }
         if let Some(customer) = &mut customer
-            && let Some(account) = row.optional_id()?
+            && let Some(account) = AccountRow::read_outer(&mut row)?
         {
-            let (number, status) = (AccountNumber::from_record(row.get()?), row.named()?);
-            let nickname = accounts::open_nickname(&key, id, account, &row.get::<Vec<u8>>()?)?;
+            let AccountRow { account_id: account, account_number: number, status, version: _, sealed } = account;
+            let nickname = accounts::open_nickname(&key, id, account, &sealed)?;
             customer.accounts.push(AccountEntry { id: account, number, nickname, status });
         }
     }
-    Ok(customer.map(|customer| Guarded::new(customer, id, Categories::PROFILE.and(Categories::ACCOUNT))))
+    Ok(customer.map(|customer| session.guard(customer, Categories::PROFILE | Categories::ACCOUNT)))
 }
 
 /// Stores an edit of a customer's profile, with the look-up hashes that follow from it.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer.
-pub async fn update(tx: &mut Transaction<'_>, edit: &CustomerEdit) -> Result<(), StoreError> {
-    let key = tx.own_key().await?;
-    let sealed = seal(&key, tx.customer(), edit)?;
-    let now = tx.now();
-    tx.change_one(&UPDATE, params![sealed, now]).await?;
-    tx.change(&DROP_LOOKUPS, Vec::new()).await?;
-    let key_id = tx.store.keyring.lookup().id();
-    for (kind, hash) in lookups(tx.store, edit) {
-        tx.change(&ADD_LOOKUP, params![kind, key_id, hash]).await?;
+pub async fn update(change: &mut Change<'_>, edit: &CustomerEdit) -> Result<(), StoreError> {
+    let key = change.own_key().await?;
+    let sealed = seal(&key, change.customer(), edit)?;
+    let now = change.now();
+    change.change_one(&UPDATE, params![sealed, now]).await?;
+    change.change(&DROP_LOOKUPS, params![]).await?;
+    let key_id = change.store.keyring.lookup().id();
+    for (kind, hash) in lookups(change.store, edit) {
+        change.change(&ADD_LOOKUP, params![kind, key_id, hash]).await?;
     }
     Ok(())
 }
 
-/// What a customer has and owes, and the earliest date on which something is due.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
-pub async fn totals(session: &mut Session<'_>) -> Result<Guarded<(Totals, Option<LocalDate>)>, StoreError> {
-    let rows = session.own(&TOTALS, Vec::new()).await?;
-    let row = rows.into_iter().next().ok_or_else(|| DbError::Corrupt("customer: a linked row is missing".into()))?;
+/// What a customer has and owes.
+pub async fn totals(session: &mut Session<'_>) -> Result<Option<Guarded<Totals>>, StoreError> {
+    let rows = session.own(&TOTALS, params![]).await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
     let mut row = row.read();
     let totals = Totals {
         accounts: row.get()?,
@@ -174,22 +162,7 @@ pub async fn totals(session: &mut Session<'_>) -> Result<Guarded<(Totals, Option
         meters: row.get()?,
         current_balance: row.get()?,
         due_amount: row.get()?,
+        next_due_date: row.get()?,
     };
-    let categories = Categories::BALANCE.and(Categories::ACCOUNT);
-    Ok(Guarded::new((totals, row.get()?), session.customer(), categories))
-}
-
-/// What one account owes, and how many premises and meters of it are in service.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
-pub async fn account_totals(
-    session: &mut Session<'_>,
-    account: domain::ids::AccountId,
-) -> Result<Option<Guarded<(Balance, i64, i64)>>, StoreError> {
-    let rows = session.own(&ACCOUNT_TOTALS, params![account.get()]).await?;
-    let Some(row) = rows.into_iter().next() else { return Ok(None) };
-    let mut row = row.read();
-    let totals = (accounts::decode_balance(&mut row)?, row.get()?, row.get()?);
-    Ok(Some(Guarded::new(totals, session.customer(), Categories::BALANCE.and(Categories::ACCOUNT))))
+    Ok(Some(session.guard(totals, Categories::BALANCE | Categories::ACCOUNT)))
 }

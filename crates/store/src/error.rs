@@ -27,6 +27,13 @@ pub enum StoreError {
     /// Data was about to be opened with a receipt that does not name it: a defect of this program.
     #[error("the audit receipt does not name the data")]
     Unreceipted,
+    /// A change of a customer's rows that the transaction did not begin with, or a party without its act: a defect
+    /// of this program.
+    #[error("the transaction and its parties do not fit together")]
+    Unlocked,
+    /// There is no such customer.
+    #[error("there is no such customer")]
+    NoCustomer,
     /// The connection was lost during commit, and nobody could say whether the change happened.
     #[error("nobody knows whether the change happened")]
     OutcomeUnknown,

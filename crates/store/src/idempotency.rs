@@ -1,21 +1,26 @@
 //! Idempotency keys of POSTs (draft-ietf-httpapi-idempotency-key-header): a request that is sent again gets the
 //! first one's answer, and changes nothing.
 //!
-//! The key belongs to its caller, operation and content. Its row and the sealed answer commit with the change;
-//! refusals are not kept. A duplicate at the same time is found by a try-lock, before it could wait for the
-//! first one's locks, and refused.
+//! A key belongs to its caller (issuer and subject), operation and content, whoever's data the request changes. Its
+//! row and the sealed answer commit with the change; refusals are not kept. A duplicate at the same time is found by
+//! a try-lock, before it could wait for the first one's locks, and refused. What an answer looks like is the
+//! caller's: the store keeps its bytes.
 
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
 };
 
-use domain::time::HOUR;
+use domain::{
+    ids::CustomerId,
+    policy::Identity,
+    time::HOUR,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Guarded, Scope, Store, StoreError, Transaction,
-    db::{EngineKind, params, statements},
+    Guarded, Store, StoreError, Transaction,
+    db::{EngineKind, Tx, params, statements},
     sealed::{self, SealedRow},
 };
 
@@ -23,12 +28,12 @@ use crate::{
 const LIFETIME: i64 = 24 * HOUR;
 
 statements! {
-    FIND = {"SELECT k.wrapped, i.row_id, i.content_hash, i.sealed
+    FIND = {"SELECT i.customer_id, k.wrapped, i.row_id, i.content_hash, i.sealed
         FROM idempotency i JOIN customer_key k ON k.customer_id = i.customer_id
-        WHERE i.customer_id = $1 AND i.key_hash = $2 AND i.created_at > $3"};
+        WHERE i.key_hash = $1 AND i.created_at > $2"};
     FORGET = {"DELETE FROM idempotency WHERE customer_id = $1 AND created_at <= $2"};
-    KEEP = {"INSERT INTO idempotency (customer_id, key_hash, row_id, content_hash, status, created_at, sealed)
-        VALUES ($1, $2, $3, $4, 200, $5, $6)"};
+    KEEP = {"INSERT INTO idempotency (customer_id, key_hash, row_id, content_hash, created_at, sealed)
+        VALUES ($1, $2, $3, $4, $5, $6)"};
     TRY_LOCK = {
         sqlite "SELECT $1 IS NOT NULL",
         postgres "SELECT pg_try_advisory_xact_lock($1)"
@@ -44,19 +49,25 @@ pub struct IdempotencyKey {
 
 impl IdempotencyKey {
     /// Binds a key to its caller and operation; `content` is everything that the answer depends on.
-    pub fn new(store: &Store, scope: &Scope, key: &str, content: &[&[u8]]) -> Self {
+    pub fn new(store: &Store, caller: &Identity, action: &str, key: &str, content: &[&[u8]]) -> Self {
         let tags = store.keyring.lookup();
-        let customer = domain::ids::Id::get(scope.customer()).to_be_bytes();
-        let action = scope.caller().rule.action.as_bytes();
-        Self {
-            key: tags.tag("idempotency-key", &[&customer, action, key.as_bytes()]),
-            content: tags.tag("idempotency-content", content),
-        }
+        let parts = [caller.issuer(), caller.subject(), action, key].map(str::as_bytes);
+        Self { key: tags.tag("idempotency-key", &parts), content: tags.tag("idempotency-content", content) }
     }
 
     /// A number for locks and the sealed row.
-    fn number(self) -> i64 {
+    fn number(&self) -> i64 {
         self.key.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
+    }
+
+    /// Takes the lock that replicas share; on SQLite the process is alone.
+    pub(crate) async fn try_lock(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        if tx.kind() == EngineKind::Sqlite {
+            return Ok(());
+        }
+        let locked = tx.rows(&TRY_LOCK, params![self.number()]).await?;
+        let locked: bool = locked.into_iter().next().map(|row| row.read().get()).transpose()?.unwrap_or(false);
+        if locked { Ok(()) } else { Err(StoreError::KeyBusy) }
     }
 }
 
@@ -72,9 +83,9 @@ pub(crate) struct Claim {
 }
 
 impl AtWork {
-    fn claim(&self, key: [u8; 32]) -> Option<Claim> {
-        let claimed = self.0.lock().is_ok_and(|mut keys| keys.insert(key));
-        claimed.then(|| Claim { at_work: self.clone(), key })
+    pub(crate) fn claim(&self, key: &IdempotencyKey) -> Result<Claim, StoreError> {
+        let claimed = self.0.lock().is_ok_and(|mut keys| keys.insert(key.key));
+        if claimed { Ok(Claim { at_work: self.clone(), key: key.key }) } else { Err(StoreError::KeyBusy) }
     }
 }
 
@@ -96,56 +107,35 @@ impl SealedRow for IdempotencySealedV1 {
     const VERSION: u8 = 1;
 }
 
-impl Store {
-    /// Starts a change like [`Store::begin`], once for each key: the kept answer comes along when there is one.
+impl Transaction<'_> {
+    /// The answer that was kept for a request which is sent again.
     ///
     /// # Errors
-    /// As [`Store::begin`]; [`StoreError::KeyBusy`] and [`StoreError::KeyReused`].
-    pub async fn begin_once<'a>(
-        &'a self,
-        scope: &'a Scope,
-        key: Option<IdempotencyKey>,
-    ) -> Result<(Transaction<'a>, Option<Guarded<String>>), StoreError> {
-        let Some(key) = key else { return Ok((self.begin(scope).await?, None)) };
-        let claim = self.at_work.claim(key.key).ok_or(StoreError::KeyBusy)?;
-        let mut tx = Transaction::begin_claimed(self, scope, Some((claim, key.number()))).await?;
-        let since = tx.now().plus(-LIFETIME);
-        let kept = tx.own(&FIND, params![key.key, since]).await?;
-        let Some(row) = kept.into_iter().next() else { return Ok((tx, None)) };
+    /// [`StoreError::KeyReused`] when the key came with another request, or the answer shows another customer.
+    pub async fn kept(&mut self, key: &IdempotencyKey) -> Result<Option<Guarded<String>>, StoreError> {
+        let since = self.now().plus(-LIFETIME);
+        let kept = self.tx.rows(&FIND, params![key.key, since]).await?;
+        let Some(row) = kept.into_iter().next() else { return Ok(None) };
         let mut row = row.read();
-        let wrapped: Vec<u8> = row.get()?;
+        let (customer, wrapped): (CustomerId, Vec<u8>) = (row.get()?, row.get()?);
         let (row_id, content, record): (i64, Vec<u8>, Vec<u8>) = (row.get()?, row.get()?, row.get()?);
-        if content != key.content {
+        let change = self.own();
+        if content != key.content || customer != change.customer() {
             return Err(StoreError::KeyReused);
         }
-        let opened = sealed::open(&*tx.key(&wrapped)?, scope.customer(), row_id, &record)?;
-        let IdempotencySealedV1 { answer } = opened;
-        Ok((tx, Some(Guarded::new(answer, scope.customer(), scope.caller().rule.categories))))
-    }
-}
-
-impl Transaction<'_> {
-    /// Takes the lock that replicas share; on SQLite the process is alone.
-    pub(crate) async fn try_lock(&mut self, number: i64) -> Result<(), StoreError> {
-        if self.store.db.kind() == EngineKind::Sqlite {
-            return Ok(());
-        }
-        let locked = self.rows(&TRY_LOCK, params![number]).await?;
-        let locked: bool = locked.into_iter().next().map(|row| row.read().get()).transpose()?.unwrap_or(false);
-        if locked { Ok(()) } else { Err(StoreError::KeyBusy) }
+        let IdempotencySealedV1 { answer } = sealed::open(&*change.key(&wrapped)?, customer, row_id, &record)?;
+        let categories = change.scope.rule().categories;
+        Ok(Some(change.guard(answer, categories)))
     }
 
-    /// Keeps the answer for whoever sends the request again.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn keep(&mut self, key: Option<IdempotencyKey>, answer: &Guarded<String>) -> Result<(), StoreError> {
-        let Some(key) = key else { return Ok(()) };
-        let data_key = self.own_key().await?;
-        let (now, number) = (self.now(), key.number());
-        let row = IdempotencySealedV1 { answer: self.peek(answer).clone() };
-        let sealed = sealed::seal(&data_key, self.customer(), number, &row)?;
-        self.change(&FORGET, params![now.plus(-LIFETIME)]).await?;
-        Ok(self.change_one(&KEEP, params![key.key, number, key.content, now, sealed]).await?)
+    /// Keeps the answer, written down, for whoever sends the request again: sealed under the key of the customer
+    /// whom it shows, so that an erasure finds it.
+    pub async fn keep(&mut self, key: &IdempotencyKey, answer: String) -> Result<(), StoreError> {
+        let mut change = self.own();
+        let data_key = change.own_key().await?;
+        let (now, number) = (change.now(), key.number());
+        let sealed = sealed::seal(&data_key, change.customer(), number, &IdempotencySealedV1 { answer })?;
+        change.change(&FORGET, params![now.plus(-LIFETIME)]).await?;
+        Ok(change.change_one(&KEEP, params![key.key, number, key.content, now, sealed]).await?)
     }
 }

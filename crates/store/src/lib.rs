@@ -1,9 +1,9 @@
 //! The store: the only crate that speaks SQL.
 //!
-//! It keeps five of the service's promises in types: every statement on a customer's rows runs within a
-//! [`Scope`], what it reads is [`Guarded`] until a [`Receipt`] of the audit log opens it, a
-//! [`Transaction`] commits a change with its record and its events or not at all, personal columns are
-//! sealed by their slice's codec, and both engines run the same statements.
+//! It keeps five of the service's promises in types: every statement on customers' rows runs within a [`Scope`] or a
+//! [`Crowd`], what it reads is [`Guarded`] until a [`Receipt`] of the audit log opens it, a [`Transaction`] commits a
+//! change with its records and its events or not at all, personal columns are sealed by their slice's codec, and both
+//! engines run the same statements.
 
 pub mod accounts;
 pub mod audit;
@@ -13,8 +13,10 @@ mod db;
 mod error;
 mod guard;
 pub mod idempotency;
+mod ids;
 pub mod inspect;
 mod keys;
+pub mod jobs;
 mod links;
 pub mod meters;
 pub mod migrate;
@@ -33,6 +35,7 @@ mod session;
 pub mod supervise;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -46,16 +49,20 @@ use domain::{
 use crate::{
     audit::{ActorKind, AuditLog, Outcome, Record, who},
     db::Db,
+    idempotency::IdempotencyKey,
     links::Links,
+    scope::{Actor, Basis},
 };
 pub use crate::{
     db::{DbError, EngineKind},
     error::StoreError,
-    guard::{Guarded, Receipt},
+    guard::{Asked, Guarded, Receipt},
+    links::Resource,
     open::{Location, OpenError, Options},
     operate::{Operator, verify_audit},
-    scope::{Caller, Origin, Refusal, Scope},
-    session::{Entry, Session, Transaction},
+    scope::{AccessReason, Caller, Crowd, Origin, Refusal, Scope},
+    session::{Change, Session},
+    transaction::{Act, Batch, Transaction},
 };
 
 /// Every statement of the crate, by slice: what is not listed is dead code and does not compile.
@@ -66,8 +73,10 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         customers::STATEMENTS,
         db::postgres::STATEMENTS,
         idempotency::STATEMENTS,
+        ids::STATEMENTS,
         inspect::STATEMENTS,
         keys::STATEMENTS,
+        jobs::STATEMENTS,
         links::STATEMENTS,
         meters::STATEMENTS,
         open::STATEMENTS,
@@ -77,6 +86,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         premises::STATEMENTS,
         readings::STATEMENTS,
         session::STATEMENTS,
+        transaction::STATEMENTS,
     ];
     slices.extend(audit::LISTS);
     slices.extend(seed::LISTS);
@@ -120,51 +130,131 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn caller(&self, identity: Arc<Identity>, origin: Arc<Origin>, rule: Rule) -> Result<Caller, StoreError> {
+    pub async fn caller(
+        &self,
+        identity: Arc<Identity>,
+        origin: Arc<Origin>,
+        action: &'static str,
+        rules: &[Rule],
+    ) -> Result<Caller, StoreError> {
         let link = self.links.find(self, &identity).await?;
-        Ok(Caller { identity, origin, rule, link })
+        Ok(Caller::new(identity, origin, action, rules, link))
     }
 
     /// Starts reading within a scope.
     pub fn session<'a>(&'a self, scope: &'a Scope) -> Session<'a> {
-        Session::new(self, scope)
+        Session::new(self, scope, None)
     }
 
-    /// Starts a change within a scope, under the lock of its customer's row.
+    /// Starts a change within a scope, under the lock of its customer's row. A request with an idempotency key
+    /// asks for [`Transaction::kept`] next.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Inactive`] when the rule needs an active customer.
-    pub async fn begin<'a>(&'a self, scope: &'a Scope) -> Result<Transaction<'a>, StoreError> {
-        Transaction::begin(self, scope).await
+    /// [`StoreError::Inactive`] when the rule needs an active customer, [`StoreError::KeyBusy`] while the same
+    /// request is at work.
+    pub async fn begin(&self, scope: &Scope, key: Option<&IdempotencyKey>) -> Result<Transaction<'_>, StoreError> {
+        Transaction::begin(self, scope, &[], key).await
     }
 
-    /// Commits the record of an access, then opens what was read.
+    /// Starts a change that concerns other customers, too; their rows are locked in the order of their ids.
     ///
     /// # Errors
-    /// [`StoreError::AuditUnavailable`] when the record is not durable in time; nothing is opened then.
-    pub async fn disclose<T>(&self, scope: &Scope, found: Guarded<T>, entry: Entry) -> Result<T, StoreError> {
-        let receipt = self.receipt(scope, entry, None).await?;
-        found.open(&receipt)
+    /// As [`Store::begin`].
+    pub async fn begin_with(&self, scope: &Scope, others: &[Scope]) -> Result<Transaction<'_>, StoreError> {
+        Transaction::begin(self, scope, others, None).await
     }
 
-    /// Commits the record of an access that is given out in pieces, such as a stream: `detail` holds its
-    /// bounds. The receipt opens each piece.
+    /// Starts a chunk of a batch.
     ///
     /// # Errors
-    /// As [`Store::disclose`].
-    pub async fn receipt(&self, scope: &Scope, entry: Entry, detail: Option<String>) -> Result<Receipt, StoreError> {
-        let record = Record { detail, ..self.record_of(scope, entry)? };
-        self.audit.append(record).await.map_err(|_| StoreError::AuditUnavailable)?;
-        Ok(Receipt::new(scope.customer(), scope.caller().rule.categories))
+    /// [`StoreError`] when the database does not answer.
+    pub async fn batch<'a>(&'a self, crowd: &'a Crowd) -> Result<Batch<'a>, StoreError> {
+        Batch::begin(self, crowd).await
     }
 
-    /// Commits the record of a refused request of a verified caller.
+    /// Starts the record of a read that is authorized; `detail` holds the bounds of what is asked for. The
+    /// statement runs meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::AuditUnavailable`] when too many records wait.
+    pub fn asked(
+        &self,
+        scope: &Scope,
+        resource: Option<String>,
+        detail: Option<String>,
+    ) -> Result<Asked, StoreError> {
+        let (customer, rule) = (scope.customer(), scope.rule());
+        let record = self.record(scope.actor(), rule, Some(customer), Outcome::Asked)?;
+        let record = Record { resource, detail, ..record };
+        let submitted = self.audit.submit(record).map_err(|_| StoreError::AuditUnavailable)?;
+        Ok(Asked::new(submitted, customer, rule.categories))
+    }
+
+    /// Commits the record of a later part of a read, such as the end of a stream with its counts.
     ///
     /// # Errors
     /// [`StoreError::AuditUnavailable`] when the record is not durable in time.
-    pub async fn refused(&self, caller: &Caller, status: u16, resource: Option<String>) -> Result<(), StoreError> {
-        let entry = Entry { outcome: Outcome::Refused, status, resource };
-        let record = Record { categories: Categories::NONE, ..self.record(caller, None, entry)? };
+    pub async fn note(
+        &self,
+        scope: &Scope,
+        outcome: Outcome,
+        resource: Option<String>,
+        detail: String,
+    ) -> Result<(), StoreError> {
+        let record = self.record(scope.actor(), scope.rule(), Some(scope.customer()), outcome)?;
+        let record = Record { resource, detail: Some(detail), ..record };
+        self.audit.append(record).await.map(drop).map_err(|_| StoreError::AuditUnavailable)
+    }
+
+    /// Opens rows of many customers, after one record for each customer is durable, all of them in one commit of
+    /// the log.
+    ///
+    /// # Errors
+    /// [`StoreError::AuditUnavailable`] when they are not durable in time; nothing is opened then.
+    pub async fn disclose<T>(&self, crowd: &Crowd, found: Vec<Guarded<T>>) -> Result<Vec<T>, StoreError> {
+        let customers: std::collections::BTreeSet<CustomerId> = found.iter().map(Guarded::customer).collect();
+        let mut submitted = Vec::with_capacity(customers.len());
+        for customer in &customers {
+            let record = self.record(crowd.actor(), crowd.rule(), Some(*customer), Outcome::Read)?;
+            submitted.push(self.audit.submit(record).map_err(|_| StoreError::AuditUnavailable)?);
+        }
+        for record in submitted {
+            record.durable().await.map_err(|_| StoreError::AuditUnavailable)?;
+        }
+        let receipt = Receipt::of_all(customers.into_iter().collect(), crowd.rule().categories);
+        found.into_iter().map(|one| one.open(&receipt)).collect()
+    }
+
+    /// Commits the record of a refused request of a verified caller; `reason` is what staff said, `customer` whose
+    /// data they asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::AuditUnavailable`] when the record is not durable in time.
+    pub async fn refused(
+        &self,
+        caller: &Caller,
+        reason: Option<&AccessReason>,
+        status: u16,
+        resource: Option<String>,
+    ) -> Result<(), StoreError> {
+        let (at, kind) = (self.clock.now(), caller.kind());
+        let link = caller.link.as_deref();
+        let customer = link.map(|link| link.customer);
+        let role = caller.rule.as_ref().and_then(|rule| caller.role(rule.roles));
+        let (identity, origin) = (Some(&caller.identity), &caller.origin);
+        let who = self.who(at, link, customer, identity, origin)?;
+        let record = Record {
+            role,
+            actor_hash: self.actor_hash(kind, identity),
+            customer,
+            status,
+            reason: reason.map(|reason| reason.code.to_string()),
+            ticket: reason.and_then(|reason| reason.ticket.clone()),
+            resource,
+            request_id: origin.request_id.clone(),
+            who,
+            ..Record::new(at, kind, caller.action, Outcome::Refused)
+        };
         self.audit.append(record).await.map(drop).map_err(|_| StoreError::AuditUnavailable)
     }
 
@@ -181,32 +271,56 @@ impl Store {
         self.audit.append_later(record, origin.address);
     }
 
-    /// The record of something done within a scope.
-    pub(crate) fn record_of(&self, scope: &Scope, entry: Entry) -> Result<Record, StoreError> {
-        self.record(scope.caller(), Some(scope), entry)
+    /// The record of something done by somebody to one customer's data, or to many's.
+    pub(crate) fn record(
+        &self,
+        actor: &Actor,
+        rule: &Rule,
+        customer: Option<CustomerId>,
+        outcome: Outcome,
+    ) -> Result<Record, StoreError> {
+        let (at, kind) = (self.clock.now(), actor.kind());
+        let Actor { identity, role, origin, basis } = actor;
+        let (link, reason) = match basis {
+            Basis::Owner(link) => (Some(&**link), None),
+            Basis::Staff(reason) => (None, reason.as_ref()),
+            Basis::Service | Basis::Job(_) | Basis::Message(_) | Basis::Counterpart => (None, None),
+        };
+        let source = if let Basis::Message(source) = basis { Some(format!("source={source}")) } else { None };
+        Ok(Record {
+            role: *role,
+            actor_hash: self.actor_hash(kind, identity.as_ref()),
+            customer,
+            status: 200,
+            reason: reason.map(|reason| reason.code.to_string()),
+            ticket: reason.and_then(|reason| reason.ticket.clone()),
+            categories: rule.categories,
+            request_id: origin.request_id.clone(),
+            detail: source,
+            who: self.who(at, link, customer, identity.as_ref(), origin)?,
+            ..Record::new(at, kind, rule.action, outcome)
+        })
     }
 
-    fn record(&self, caller: &Caller, scope: Option<&Scope>, entry: Entry) -> Result<Record, StoreError> {
-        let at = self.clock.now();
-        let linked = caller.link.as_deref();
-        let customer = scope.map(Scope::customer).or_else(|| linked.map(|link| link.customer));
-        let (key, owner): (_, Option<CustomerId>) = match (scope, linked) {
-            (Some(scope), _) => (scope.audit_key(), customer),
-            (None, Some(link)) => (&link.key, customer),
-            (None, None) => (self.keyring.actor(), None),
-        };
-        let (issuer, subject) = (caller.identity.issuer(), caller.identity.subject());
-        let who = who::Who { issuer, subject, address: caller.origin.address };
-        let Entry { outcome, status, resource } = entry;
-        Ok(Record {
-            customer,
-            status,
-            resource,
-            categories: caller.rule.categories,
-            request_id: caller.origin.request_id.clone(),
-            who: Some(who::seal(key, owner, at, &who).map_err(crypto::KeyError::from)?),
-            ..Record::new(at, caller.kind(), caller.rule.action, outcome)
-        })
+    /// Who acted, sealed: the owner under their own data key, everybody else under the actor key, so that the record
+    /// outlives an erasure.
+    fn who(
+        &self,
+        at: domain::time::Instant,
+        owner: Option<&scope::Link>,
+        customer: Option<CustomerId>,
+        identity: Option<&Arc<Identity>>,
+        origin: &Origin,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(identity) = identity else { return Ok(None) };
+        let who = who::Who { issuer: identity.issuer(), subject: identity.subject(), address: origin.address };
+        let key = owner.map_or_else(|| self.keyring.actor(), |link| &link.key);
+        Ok(Some(who::seal(key, customer, at, &who).map_err(crypto::KeyError::from)?))
+    }
+
+    fn actor_hash(&self, kind: ActorKind, identity: Option<&Arc<Identity>>) -> Option<[u8; 32]> {
+        let identity = identity.filter(|_| matches!(kind, ActorKind::Staff | ActorKind::Service))?;
+        Some(who::actor_hash(&self.keyring, identity.issuer(), identity.subject()))
     }
 
     pub(crate) fn random_id(&self) -> Result<[u8; 16], StoreError> {

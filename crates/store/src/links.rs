@@ -7,6 +7,7 @@ use std::{
 };
 
 use domain::{
+    ids::{AccountId, CustomerId, MeterId, PremiseId},
     policy::Identity,
     time::{Instant, SECOND},
 };
@@ -27,6 +28,48 @@ statements! {
         JOIN customer c ON c.customer_id = l.customer_id
         JOIN customer_key k ON k.customer_id = l.customer_id
         WHERE l.issuer = $1 AND l.subject_hash = $2"};
+    LINK_DEMO = {"INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at)
+        SELECT CAST($1 AS text), $2, $3, $4 FROM installation WHERE demo_anchor IS NOT NULL ON CONFLICT DO NOTHING"};
+    OF_ACCOUNT = {"SELECT customer_id FROM account_owner WHERE account_id = $1"};
+    OF_PREMISE = {"SELECT customer_id FROM premise_owner WHERE premise_id = $1"};
+    OF_METER = {"SELECT h.customer_id FROM meter m JOIN service_point_holder h ON h.service_point_id = m.service_point_id
+        WHERE m.meter_id = $1"};
+}
+
+/// A resource of a customer, as a path names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// The customer.
+    Customer(CustomerId),
+    /// An account.
+    Account(AccountId),
+    /// A premise.
+    Premise(PremiseId),
+    /// A meter: of the customer at whose premise it is in use.
+    Meter(MeterId),
+}
+
+impl Store {
+    /// Whose a resource is, by look-up tables of its own: ids are unique by themselves. `None` when there is no such
+    /// resource, or nobody's.
+    pub async fn owner(&self, resource: Resource) -> Result<Option<CustomerId>, StoreError> {
+        let rows = match resource {
+            Resource::Customer(id) => return Ok(Some(id)),
+            Resource::Account(id) => self.db.read(&OF_ACCOUNT, params![id]).await?,
+            Resource::Premise(id) => self.db.read(&OF_PREMISE, params![id]).await?,
+            Resource::Meter(id) => self.db.read(&OF_METER, params![id]).await?,
+        };
+        Ok(rows.into_iter().next().map(|row| row.read().get()).transpose()?)
+    }
+
+    /// Links a person of the demonstration to a customer once more: the demonstration's issuer is its address,
+    /// which may be another one at each start. In other databases it does nothing.
+    pub async fn link_demo(&self, issuer: &str, subject: &str, customer: CustomerId) -> Result<(), StoreError> {
+        let hash = subject_hash(self, issuer, subject);
+        let mut tx = self.db.begin().await?;
+        tx.execute(&LINK_DEMO, params![issuer, hash, customer, self.clock.now()]).await?;
+        Ok(tx.commit().await?)
+    }
 }
 
 #[derive(Clone)]
@@ -44,7 +87,7 @@ impl Hash for Key {
     }
 }
 
-type Cached = (Instant, Option<Arc<Link>>);
+type Cached = (Instant, Arc<Link>);
 
 /// The cache of links.
 pub(crate) struct Links(quick_cache::sync::Cache<Key, Cached>);
@@ -65,22 +108,18 @@ impl Links {
         if let Some((read, link)) = self.0.get(&key)
             && (0..LIFETIME).contains(&now.since(read))
         {
-            return Ok(link);
+            return Ok(Some(link));
         }
         let hash = subject_hash(store, identity.issuer(), identity.subject());
         let rows = store.db.read(&FIND, params![identity.issuer(), hash]).await?;
-        let link = match rows.into_iter().next() {
-            None => None,
-            Some(row) => {
-                let mut row = row.read();
-                let customer = row.id()?;
-                let wrapped: Vec<u8> = row.get()?;
-                let key = store.keyring.data_key(customer, &wrapped)?;
-                Some(Arc::new(Link { customer, key, status: row.named()?, inactive_since: row.get()? }))
-            }
-        };
-        self.0.insert(key, (now, link.clone()));
-        Ok(link)
+        // Who has no link is looked up each time: whoever enrols is a customer at once.
+        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let mut row = row.read();
+        let (customer, wrapped): (CustomerId, Vec<u8>) = (row.get()?, row.get()?);
+        let key_of = store.keyring.data_key(customer, &wrapped)?;
+        let link = Arc::new(Link { customer, key: key_of, status: row.get()?, inactive_since: row.get()? });
+        self.0.insert(key, (now, Arc::clone(&link)));
+        Ok(Some(link))
     }
 }
 

@@ -17,11 +17,6 @@ use crate::{
     links::subject_hash,
 };
 
-statements! {
-    LINK_DEMO = {"INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at)
-        SELECT CAST($1 AS text), $2, $3, $4 FROM installation WHERE demo_anchor IS NOT NULL ON CONFLICT DO NOTHING"};
-}
-
 /// Somebody at the command line.
 #[derive(Clone, Copy)]
 pub struct Operator<'a> {
@@ -65,18 +60,6 @@ impl Store {
     pub async fn drop_audit(&self, plan: &Plan, operator: Operator<'_>) -> Result<Dropped, StoreError> {
         self.operated("audit.drop", None, Categories::NONE, operator).await?;
         Ok(self.audit.drop_records(plan).await?)
-    }
-
-    /// Links a person of the demonstration to a customer once more: the demonstration's issuer is its address,
-    /// which may be another one at each start. In other databases it does nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn link_demo(&self, issuer: &str, subject: &str, customer: CustomerId) -> Result<(), StoreError> {
-        let hash = subject_hash(self, issuer, subject);
-        let mut tx = self.db.begin().await?;
-        tx.execute(&LINK_DEMO, params![issuer, hash, customer.get(), self.clock.now()]).await?;
-        Ok(tx.commit().await?)
     }
 
     async fn operated(

@@ -3,31 +3,41 @@
 use crypto::DataKey;
 use domain::{
     ids::{CustomerId, Id},
-    input::Named,
     personal::Personal,
     policy::Categories,
-    preferences::{AutoPay, Communication, EmailStatus, MailingAddress, Notifications, PaymentMethod, Preferences},
+    preferences::{
+        AutoPay, BillDelivery, Communication, EmailStatus, Language, MailingAddress, Notifications, PaymentMethod,
+        Preferences,
+    },
+    time::Instant,
     values::{City, Label, State, StreetLines, Zip},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Guarded, Session, StoreError, Transaction,
-    db::{params, statements},
+    Change, Guarded, Session, StoreError,
+    db::{Text, columns, params, statements},
     sealed::{self, SealedRow, reveal},
 };
 
+columns! {
+    /// What a customer chose.
+    PreferenceRow, preference_columns of "p" {
+        bill_delivery: BillDelivery, bill_ready: bool, payment_due: bool, outage_alerts: bool, high_usage_alerts: bool,
+        auto_pay_enabled: bool, payment_method_id: Option<String>, language: Language, email_status: EmailStatus,
+        sms_consent: bool, sms_consent_at: Option<Instant>, marketing_consent: bool,
+        marketing_consent_at: Option<Instant>, sealed: Vec<u8>,
+    }
+}
+
+const UPDATE_ALL: Text = Text::update("preference", PreferenceRow::COLUMNS, 3,
+    ", version = version + 1, updated_at = $2 WHERE customer_id = $1");
+
 statements! {
-    FIND = {"SELECT k.wrapped, p.version, p.bill_delivery, p.bill_ready, p.payment_due, p.outage_alerts,
-            p.high_usage_alerts, p.auto_pay_enabled, p.payment_method_id, p.language, p.email_status, p.sms_consent,
-            p.sms_consent_at, p.marketing_consent, p.marketing_consent_at, p.sealed
+    FIND = {concat!("SELECT k.wrapped, p.version, ", preference_columns!(), "
         FROM preference p JOIN customer_key k ON k.customer_id = p.customer_id
-        WHERE p.customer_id = $1"};
-    UPDATE = {"UPDATE preference SET version = version + 1, updated_at = $2, bill_delivery = $3, bill_ready = $4,
-            payment_due = $5, outage_alerts = $6, high_usage_alerts = $7, auto_pay_enabled = $8,
-            payment_method_id = $9, language = $10, email_status = $11, sms_consent = $12, sms_consent_at = $13,
-            marketing_consent = $14, marketing_consent_at = $15, sealed = $16
-        WHERE customer_id = $1"};
+        WHERE p.customer_id = $1")};
+    UPDATE = { UPDATE_ALL.as_str() };
     UNVERIFIED = {"UPDATE preference SET version = version + 1, updated_at = $2, email_status = $3
         WHERE customer_id = $1 AND email_status <> $3"};
     PAYMENT_METHODS = {"SELECT k.wrapped, m.row_id, m.payment_method_id, m.expires, m.sealed
@@ -85,103 +95,102 @@ impl SealedRow for PaymentMethodSealedV1 {
     const VERSION: u8 = 1;
 }
 
-/// Seals the mailing address.
-pub(crate) fn seal(key: &DataKey, customer: CustomerId, address: &MailingAddress) -> Result<Vec<u8>, StoreError> {
-    sealed::seal(key, customer, customer.get(), &PreferenceSealedV1::of(address))
-}
-
 /// Seals a payment method's label; `row` is the method's row id.
 pub(crate) fn seal_label(key: &DataKey, customer: CustomerId, row: i64, label: &Label) -> Result<Vec<u8>, StoreError> {
     sealed::seal(key, customer, row, &PaymentMethodSealedV1 { label: reveal!(label) })
 }
 
-/// A customer's preferences.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
-pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Preferences>>, StoreError> {
-    let rows = session.own(&FIND, Vec::new()).await?;
-    let Some(row) = rows.into_iter().next() else { return Ok(None) };
-    let mut row = row.read();
-    let wrapped: Vec<u8> = row.get()?;
-    let (key, customer) = (session.key(&wrapped)?, session.customer());
-    let version = row.get()?;
-    let bill_delivery = row.named()?;
-    let notifications = Notifications {
-        bill_ready: row.get()?,
-        payment_due: row.get()?,
-        outage_alerts: row.get()?,
-        high_usage_alerts: row.get()?,
-    };
-    let auto_pay = AutoPay { enabled: row.get()?, payment_method: row.get()? };
-    let communication = Communication {
-        language: row.named()?,
-        email_status: row.named()?,
-        sms_consent: row.get()?,
-        sms_consent_at: row.get()?,
-        marketing_consent: row.get()?,
-        marketing_consent_at: row.get()?,
-    };
-    let record: Vec<u8> = row.get()?;
-    let mailing_address = sealed::open::<PreferenceSealedV1>(&key, customer, customer.get(), &record)?.open();
-    let found = Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication, version };
-    Ok(Some(Guarded::new(found, customer, Categories::PREFERENCE)))
+impl PreferenceRow {
+    fn open(self, version: i64, key: &DataKey, customer: CustomerId) -> Result<Preferences, StoreError> {
+        let Self {
+            bill_delivery,
+            bill_ready,
+            payment_due,
+            outage_alerts,
+            high_usage_alerts,
+            auto_pay_enabled: enabled,
+            payment_method_id: payment_method,
+            language,
+            email_status,
+            sms_consent,
+            sms_consent_at,
+            marketing_consent,
+            marketing_consent_at,
+            sealed,
+        } = self;
+        Ok(Preferences {
+            bill_delivery,
+            notifications: Notifications { bill_ready, payment_due, outage_alerts, high_usage_alerts },
+            auto_pay: AutoPay { enabled, payment_method },
+            mailing_address: sealed::open::<PreferenceSealedV1>(key, customer, customer.get(), &sealed)?.open(),
+            communication: Communication {
+                language,
+                email_status,
+                sms_consent,
+                sms_consent_at,
+                marketing_consent,
+                marketing_consent_at,
+            },
+            version,
+        })
+    }
+
+    /// The row of some preferences, sealed.
+    pub(crate) fn seal(preferences: &Preferences, key: &DataKey, customer: CustomerId) -> Result<Self, StoreError> {
+        let Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication, version: _ } =
+            preferences.clone();
+        let Notifications { bill_ready, payment_due, outage_alerts, high_usage_alerts } = notifications;
+        let AutoPay { enabled, payment_method } = auto_pay;
+        let Communication { language, email_status, sms_consent, sms_consent_at, marketing_consent, marketing_consent_at } =
+            communication;
+        Ok(Self {
+            bill_delivery,
+            bill_ready,
+            payment_due,
+            outage_alerts,
+            high_usage_alerts,
+            auto_pay_enabled: enabled,
+            payment_method_id: payment_method,
+            language,
+            email_status,
+            sms_consent,
+            sms_consent_at,
+            marketing_consent,
+            marketing_consent_at,
+            sealed: sealed::seal(key, customer, customer.get(), &PreferenceSealedV1::of(&mailing_address))?,
+        })
+    }
 }
 
-/// The columns of a preference row behind its version, in the order of `UPDATE` and of the seed's insert.
-pub(crate) fn columns(preferences: &Preferences, sealed: Vec<u8>) -> Vec<crate::db::Param> {
-    let Preferences { bill_delivery, notifications, auto_pay, mailing_address: _, communication, version: _ } =
-        preferences;
-    let Notifications { bill_ready, payment_due, outage_alerts, high_usage_alerts } = *notifications;
-    let AutoPay { enabled, payment_method } = auto_pay;
-    let Communication { language, email_status, sms_consent, sms_consent_at, marketing_consent, marketing_consent_at } =
-        communication;
-    params![
-        bill_delivery.name(),
-        bill_ready,
-        payment_due,
-        outage_alerts,
-        high_usage_alerts,
-        *enabled,
-        payment_method.clone(),
-        language.name(),
-        email_status.name(),
-        *sms_consent,
-        *sms_consent_at,
-        *marketing_consent,
-        *marketing_consent_at,
-        sealed,
-    ]
+/// A customer's preferences.
+pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Preferences>>, StoreError> {
+    let rows = session.own(&FIND, params![]).await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let mut row = row.read();
+    let (wrapped, version): (Vec<u8>, i64) = (row.get()?, row.get()?);
+    let (key, customer) = (session.key(&wrapped)?, session.customer());
+    let found = PreferenceRow::read(&mut row)?.open(version, &key, customer)?;
+    Ok(Some(session.guard(found, Categories::PREFERENCE)))
 }
 
 /// Stores preferences as they are after an edit.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer.
-pub async fn update(tx: &mut Transaction<'_>, preferences: &Preferences) -> Result<(), StoreError> {
-    let key = tx.own_key().await?;
-    let sealed = seal(&key, tx.customer(), &preferences.mailing_address)?;
-    let mut row = params![tx.now()];
-    row.extend(columns(preferences, sealed));
-    Ok(tx.change_one(&UPDATE, row).await?)
+pub async fn update(change: &mut Change<'_>, preferences: &Preferences) -> Result<(), StoreError> {
+    let key = change.own_key().await?;
+    let mut row = params![change.now()];
+    row.extend(PreferenceRow::seal(preferences, &key, change.customer())?.bind());
+    Ok(change.change_one(&UPDATE, row).await?)
 }
 
 /// Notes that the customer's e-mail address is another one: what was known of the old one says nothing of it.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer.
-pub async fn email_changed(tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-    let now = tx.now();
-    tx.change(&UNVERIFIED, params![now, EmailStatus::Unverified.name()]).await?;
+pub async fn email_changed(change: &mut Change<'_>) -> Result<(), StoreError> {
+    let now = change.now();
+    change.change(&UNVERIFIED, params![now, EmailStatus::Unverified]).await?;
     Ok(())
 }
 
 /// The payment methods that Billing reported.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn payment_methods(session: &mut Session<'_>) -> Result<Guarded<Vec<PaymentMethod>>, StoreError> {
-    let rows = session.own(&PAYMENT_METHODS, Vec::new()).await?;
+    let rows = session.own(&PAYMENT_METHODS, params![]).await?;
     let customer = session.customer();
     let mut methods = Vec::with_capacity(rows.len());
     for row in rows {
@@ -192,5 +201,5 @@ pub async fn payment_methods(session: &mut Session<'_>) -> Result<Guarded<Vec<Pa
         let PaymentMethodSealedV1 { label } = sealed::open(&key, customer, row_id, &row.get::<Vec<u8>>()?)?;
         methods.push(PaymentMethod { id, label: Label::from_record(label), expires });
     }
-    Ok(Guarded::new(methods, customer, Categories::PAYMENT_METHOD))
+    Ok(session.guard(methods, Categories::PAYMENT_METHOD))
 }

@@ -9,39 +9,41 @@ use domain::{
     personal::Personal,
     policy::Categories,
     premises::{Address, Premise, PremiseEdit, ServicePoint},
-    time::{HOUR, Instant},
+    status::Status,
+    time::{Instant, LocalDate},
     values::{City, EsiId, Nickname, State, Street, Unit, Zip},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Guarded, Session, StoreError, Transaction,
-    db::{Reader, Row, params, statements},
-    meters::{self, meter_columns, meters_of_premise},
+    Change, Guarded, Session, StoreError,
+    db::{Row, columns, params, statements},
+    meters::{MeterRow, meter_columns, meters_of_premise},
     sealed::{self, SealedRow, reveal},
 };
 
-/// The columns of a premise `p`; [`decode`] takes them apart.
-macro_rules! premise_columns {
-    () => {
-        "p.premise_id, p.account_id, p.status, p.is_primary, p.service_start_date, p.service_end_date, p.start_at, \
-         p.end_at, p.version, p.sealed"
-    };
+columns! {
+    /// A premise's own columns.
+    PremiseRow, premise_columns of "p" {
+        premise_id: PremiseId, account_id: AccountId, status: Status, is_primary: bool, service_start_date: LocalDate,
+        service_end_date: Option<LocalDate>, start_at: Instant, end_at: Option<Instant>, version: i64, sealed: Vec<u8>,
+    }
 }
-pub(crate) use premise_columns;
 
-/// How many columns [`premise_columns!`] names.
-pub(crate) const COLUMNS: usize = 10;
+columns! {
+    /// A service point's own columns.
+    ServicePointRow, service_point_columns of "s" { service_point_id: ServicePointId, sealed: Vec<u8> }
+}
 
 statements! {
-    FIND = { concat!("SELECT k.wrapped, ", premise_columns!(), ", s.service_point_id, s.sealed, w.name, w.outage_phone, ",
+    FIND = { concat!("SELECT k.wrapped, ", premise_columns!(), ", ", service_point_columns!(), ", w.name, w.outage_phone, ",
         meter_columns!(), "
         FROM premise p JOIN customer_key k ON k.customer_id = p.customer_id ", meters_of_premise!(), "
         LEFT JOIN service_point s ON s.service_point_id = ps.service_point_id
         LEFT JOIN wires_company w ON w.wires_company_id = s.wires_company_id
         WHERE p.customer_id = $1 AND p.premise_id = $2 AND (p.end_at IS NULL OR p.end_at > $3)
         ORDER BY s.service_point_id, m.meter_id") };
-    OF_ACCOUNT = { concat!("SELECT k.wrapped, ", premise_columns!(), ", s.service_point_id, s.sealed, w.name, w.outage_phone, ",
+    [heavy] OF_ACCOUNT = { concat!("SELECT k.wrapped, ", premise_columns!(), ", ", service_point_columns!(), ", w.name, w.outage_phone, ",
         meter_columns!(), "
         FROM account a
         JOIN customer_key k ON k.customer_id = a.customer_id
@@ -52,6 +54,8 @@ statements! {
         LEFT JOIN wires_company w ON w.wires_company_id = s.wires_company_id
         WHERE a.customer_id = $1 AND a.account_id = $2
         ORDER BY p.premise_id, s.service_point_id, m.meter_id") };
+    IN_SERVICE = {"SELECT count(*) FROM premise WHERE customer_id = $1 AND account_id = $2 AND status <> 'inactive'
+        AND (service_end_date IS NULL OR service_end_date > $3)"};
     UPDATE = {"UPDATE premise SET sealed = $3, version = version + 1, updated_at = $4
         WHERE customer_id = $1 AND premise_id = $2"};
     // The flag leaves first: a unique index allows one primary premise an account at any moment.
@@ -130,99 +134,102 @@ pub(crate) fn seal(
     sealed::seal(key, customer, premise.get(), &PremiseSealedV1::of(nickname, address))
 }
 
-/// Takes [`premise_columns!`] apart; `None` where the outer join found no premise.
-pub(crate) fn decode(row: &mut Reader, customer: CustomerId, key: &DataKey) -> Result<Option<Premise>, StoreError> {
-    let Some(id) = row.optional_id::<PremiseId>()? else {
-        row.skip(COLUMNS - 1);
-        return Ok(None);
-    };
-    let (account, status, is_primary) = (row.id()?, row.named()?, row.get()?);
-    let (service_start, service_end, start_at, end_at) = (row.get()?, row.get()?, row.get()?, row.get()?);
-    let (version, record): (i64, Vec<u8>) = (row.get()?, row.get()?);
-    let (nickname, address) = sealed::open::<PremiseSealedV1>(key, customer, id.get(), &record)?.open();
-    Ok(Some(Premise {
-        id,
-        customer,
-        account,
-        nickname,
-        address,
-        is_primary,
-        status,
-        service_start,
-        service_end,
-        occupancy: (start_at, end_at),
-        version,
-        service_points: Vec::new(),
-        meters: Vec::new(),
-    }))
+impl PremiseRow {
+    /// Opens the row.
+    pub(crate) fn open(self, customer: CustomerId, key: &DataKey) -> Result<Premise, StoreError> {
+        let Self {
+            premise_id: id,
+            account_id: account,
+            status,
+            is_primary,
+            service_start_date: service_start,
+            service_end_date: service_end,
+            start_at,
+            end_at,
+            version,
+            sealed,
+        } = self;
+        let (nickname, address) = sealed::open::<PremiseSealedV1>(key, customer, id.get(), &sealed)?.open();
+        Ok(Premise {
+            id,
+            customer,
+            account,
+            nickname,
+            address,
+            is_primary,
+            status,
+            service_start,
+            service_end,
+            occupancy: (start_at, end_at),
+            version,
+            service_points: Vec::new(),
+            meters: Vec::new(),
+        })
+    }
 }
 
-/// Appends a premise, or returns the one that the row before was about: joined rows repeat it.
-pub(crate) fn group(premises: &mut Vec<Premise>, found: Premise) -> &mut Premise {
-    let same = premises.last().is_some_and(|last| last.id == found.id);
-    if !same {
-        premises.push(found);
+/// Opens and appends a premise, or returns the one that the row before was about: joined rows repeat it.
+pub(crate) fn group<'p>(
+    premises: &'p mut Vec<Premise>,
+    found: PremiseRow,
+    customer: CustomerId,
+    key: &DataKey,
+) -> Result<&'p mut Premise, StoreError> {
+    if premises.last().is_none_or(|last| last.id != found.premise_id) {
+        premises.push(found.open(customer, key)?);
     }
     // There is a last element: it was the same, or was pushed just now.
     let last = premises.len() - 1;
     #[expect(clippy::indexing_slicing, reason = "the index of the last element of a list that has one")]
-    &mut premises[last]
+    Ok(&mut premises[last])
 }
 
 impl Session<'_> {
-    /// Since when an ended occupancy must have lasted to be readable by its owner.
-    pub(crate) fn readable_since(&self) -> Instant {
-        self.store.clock.now().plus(-domain::accounts::READABLE_DAYS * 24 * HOUR)
-    }
-
-    fn service_point(&self, row: &mut Reader) -> Result<Option<ServicePoint>, StoreError> {
-        let Some(id) = row.optional_id::<ServicePointId>()? else {
-            row.skip(3);
-            return Ok(None);
-        };
-        let record: Vec<u8> = row.get()?;
-        let place = self.store.keyring.place_of(&record).map(Arc::as_ref);
-        let place = sealed::open_place::<ServicePointSealedV1>(place, id.get(), &record)?;
-        let esi_id = EsiId::from_record(place.esi_id);
-        Ok(Some(ServicePoint { id, esi_id, wires_company: row.get()?, outage_phone: row.get()? }))
-    }
-
     fn collect(&self, rows: Vec<Row>) -> Result<Vec<Premise>, StoreError> {
-        let mut premises = Vec::new();
+        let (customer, mut premises) = (self.customer(), Vec::new());
         for row in rows {
             let mut row = row.read();
             let wrapped: Vec<u8> = row.get()?;
             let key = self.key(&wrapped)?;
-            let Some(premise) = decode(&mut row, self.customer(), &key)? else { continue };
-            let premise = group(&mut premises, premise);
-            if let Some(point) = self.service_point(&mut row)?
-                && premise.service_points.last().is_none_or(|last| last.id != point.id)
+            let Some(premise) = PremiseRow::read_outer(&mut row)? else { continue };
+            let premise = group(&mut premises, premise, customer, &key)?;
+            let point = ServicePointRow::read_outer(&mut row)?;
+            let (company, phone): (Option<String>, Option<String>) = (row.get()?, row.get()?);
+            if let Some((point, company)) = point.zip(company)
+                && premise.service_points.last().is_none_or(|last| last.id != point.service_point_id)
             {
-                premise.service_points.push(point);
+                premise.service_points.push(self.service_point(point, company, phone)?);
             }
-            premise.meters.extend(meters::decode(&mut row, premise.occupancy)?);
+            let meter = MeterRow::read_outer(&mut row)?.map(|meter| meter.seen_from(premise.occupancy)).transpose()?;
+            premise.meters.extend(meter);
         }
         Ok(premises)
     }
+
+    fn service_point(
+        &self,
+        row: ServicePointRow,
+        wires_company: String,
+        outage_phone: Option<String>,
+    ) -> Result<ServicePoint, StoreError> {
+        let ServicePointRow { service_point_id: id, sealed } = row;
+        let key = self.store.keyring.place_of(&sealed).map(Arc::as_ref);
+        let place = sealed::open_place::<ServicePointSealedV1>(key, id.get(), &sealed)?;
+        Ok(ServicePoint { id, esi_id: EsiId::from_record(place.esi_id), wires_company, outage_phone })
+    }
 }
 
-const CATEGORIES: Categories = Categories::PREMISE.and(Categories::METER);
+const CATEGORIES: Categories = Categories::PREMISE.union(Categories::METER);
 
 /// A premise with its service points and meters.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn find(session: &mut Session<'_>, premise: PremiseId) -> Result<Option<Guarded<Premise>>, StoreError> {
     let cutoff = session.readable_since();
-    let rows = session.own(&FIND, params![premise.get(), cutoff]).await?;
+    let rows = session.own(&FIND, params![premise, cutoff]).await?;
     let premise = session.collect(rows)?.into_iter().next();
-    Ok(premise.map(|premise| Guarded::new(premise, session.customer(), CATEGORIES)))
+    Ok(premise.map(|premise| session.guard(premise, CATEGORIES)))
 }
 
 /// A page of an account's premises, after a premise id; `None` when the account is not the scope's.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn of_account(
     session: &mut Session<'_>,
     account: AccountId,
@@ -230,40 +237,41 @@ pub async fn of_account(
     limit: i64,
 ) -> Result<Option<Guarded<Vec<Premise>>>, StoreError> {
     let (cutoff, after) = (session.readable_since(), after.map_or(0, Id::get));
-    let rows = session.own(&OF_ACCOUNT, params![account.get(), after, cutoff, limit]).await?;
+    let rows = session.own(&OF_ACCOUNT, params![account, after, cutoff, limit]).await?;
     if rows.is_empty() {
         return Ok(None);
     }
     let premises = session.collect(rows)?;
-    Ok(Some(Guarded::new(premises, session.customer(), CATEGORIES)))
+    Ok(Some(session.guard(premises, CATEGORIES)))
+}
+
+/// How many premises of an account are, or are yet to come, in service on a date: they keep it from ending.
+pub async fn in_service(change: &mut Change<'_>, account: AccountId, on: LocalDate) -> Result<i64, StoreError> {
+    let rows = change.own(&IN_SERVICE, params![account, on]).await?;
+    Ok(rows.into_iter().next().map(|row| row.read().get()).transpose()?.unwrap_or_default())
 }
 
 /// Stores an edit of a premise.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer.
-pub async fn update(tx: &mut Transaction<'_>, premise: PremiseId, edit: &PremiseEdit) -> Result<(), StoreError> {
-    let key = tx.own_key().await?;
-    let sealed = seal(&key, tx.customer(), premise, edit.nickname.as_ref(), &edit.address)?;
-    let now = tx.now();
-    Ok(tx.change_one(&UPDATE, params![premise.get(), sealed, now]).await?)
+pub async fn update(change: &mut Change<'_>, premise: PremiseId, edit: &PremiseEdit) -> Result<(), StoreError> {
+    let PremiseEdit { nickname, street, unit, city, state, zip } = edit.clone();
+    let (key, address) = (change.own_key().await?, Address { street, unit, city, state, zip });
+    let sealed = seal(&key, change.customer(), premise, nickname.as_ref(), &address)?;
+    let now = change.now();
+    Ok(change.change_one(&UPDATE, params![premise, sealed, now]).await?)
 }
 
 /// Moves the primary flag to a premise of the account. Returns the premises that lost it, with their versions.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer.
 pub async fn make_primary(
-    tx: &mut Transaction<'_>,
+    change: &mut Change<'_>,
     account: AccountId,
     premise: PremiseId,
 ) -> Result<Vec<(PremiseId, i64)>, StoreError> {
-    let now = tx.now();
-    let demoted = tx.own(&CLEAR_PRIMARY, params![account.get(), now]).await?;
-    tx.change_one(&SET_PRIMARY, params![premise.get(), now]).await?;
+    let now = change.now();
+    let demoted = change.own(&CLEAR_PRIMARY, params![account, now]).await?;
+    change.change_one(&SET_PRIMARY, params![premise, now]).await?;
     let decode = |row: Row| {
         let mut row = row.read();
-        Ok((row.id()?, row.get()?))
+        Ok((row.get()?, row.get()?))
     };
     demoted.into_iter().map(decode).collect()
 }

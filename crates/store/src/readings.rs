@@ -2,58 +2,17 @@
 
 use domain::{
     ids::{Id, MeterId, ReadingId},
-    input::Named,
-    meters::Meter,
+    meters::{Meter, Served},
     policy::Categories,
     premises::Premise,
-    readings::{Quality, Register, RegisterReading},
+    readings::{Reading, Register, RegisterReading},
     time::Instant,
-    values::Quantity,
 };
 
 use crate::{
     Guarded, Session, StoreError,
     db::{Row, params, statements},
-    meters::Served,
 };
-
-/// One revision of one reading.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// Its id.
-    pub id: ReadingId,
-    /// Which register.
-    pub register: Register,
-    /// When it was read.
-    pub read_at: Instant,
-    /// What the dials showed.
-    pub value: Quantity,
-    /// How the value came about.
-    pub quality: Quality,
-    /// 1 for the first value of its instant.
-    pub revision: i64,
-    /// Whether this is the revision in force.
-    pub is_current: bool,
-    /// When a correction made this revision.
-    pub corrected_at: Option<Instant>,
-    /// The reading of the same register in force before it, within the occupancy: what its usage counts from.
-    pub before: Option<RegisterReading>,
-    /// Whether it lowered an estimate.
-    pub lowered_estimate: bool,
-}
-
-impl Reading {
-    /// The part that usage is calculated from.
-    pub fn register_reading(&self) -> RegisterReading {
-        RegisterReading {
-            register: self.register,
-            read_at: self.read_at,
-            value: self.value,
-            quality: self.quality,
-            lowered_estimate: self.lowered_estimate,
-        }
-    }
-}
 
 /// Which page of a meter's readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,11 +96,11 @@ statements! {
 fn decode(row: Row) -> Result<Reading, StoreError> {
     let mut row = row.read();
     Ok(Reading {
-        id: row.id()?,
-        register: row.named()?,
+        id: row.get()?,
+        register: row.get()?,
         read_at: row.get()?,
         value: row.get()?,
-        quality: row.named()?,
+        quality: row.get()?,
         revision: row.get()?,
         is_current: row.get()?,
         corrected_at: row.get()?,
@@ -151,9 +110,6 @@ fn decode(row: Row) -> Result<Reading, StoreError> {
 }
 
 /// A page of the readings of a meter that is not opened yet.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn page_of(
     session: &mut Session<'_>,
     meter: &Guarded<(Meter, Premise)>,
@@ -166,11 +122,8 @@ pub async fn page_of(
 ///
 /// The meter comes from [`crate::meters::find`]; the statement checks again that an occupancy of the scope's
 /// customer covers each reading, both ends included.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn page(session: &mut Session<'_>, meter: &Meter, page: Page) -> Result<Guarded<Vec<Reading>>, StoreError> {
-    let id = meter.id.get();
+    let id = meter.id;
     let (start, end) = meter.visible;
     let from = page.from.max(start);
     // `to` is exclusive; an end of the occupancy before it is a shared boundary and belongs to the answer.
@@ -182,14 +135,14 @@ pub async fn page(session: &mut Session<'_>, meter: &Meter, page: Page) -> Resul
     let rows = session.own(sql, params![id, from, to, page.superseded, at, after, page.limit]).await?;
     let mut readings = rows.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     link(session, meter, &mut readings, page.newest_first).await?;
-    Ok(Guarded::new(readings, session.customer(), CATEGORIES))
+    Ok(session.guard(readings, CATEGORIES))
 }
 
 /// The ends of the instants that both engines hold.
 const FIRST: i64 = -62_135_596_800_000_000;
 const LAST: i64 = 253_402_207_200_000_000;
 
-const CATEGORIES: Categories = Categories::METER.and(Categories::USAGE);
+const CATEGORIES: Categories = Categories::METER.union(Categories::USAGE);
 
 /// Gives each reading the one in force before it: mostly its neighbour on the page, else one more look.
 async fn link(
@@ -206,8 +159,8 @@ async fn link(
         for index in order {
             let Some(reading) = page.get(index).filter(|r| r.register == *register).cloned() else { continue };
             if !looked {
-                let (id, start) = (meter.id.get(), meter.visible.0);
-                let rows = session.own(&BEFORE, params![id, register.name(), reading.read_at, start]).await?;
+                let (id, start) = (meter.id, meter.visible.0);
+                let rows = session.own(&BEFORE, params![id, *register, reading.read_at, start]).await?;
                 before = rows.into_iter().next().map(|row| earlier(row, *register)).transpose()?;
                 looked = true;
             }
@@ -225,7 +178,7 @@ async fn link(
 
 fn earlier(row: Row, register: Register) -> Result<RegisterReading, StoreError> {
     let mut row = row.read();
-    let (read_at, value, quality) = (row.get()?, row.get()?, row.named()?);
+    let (read_at, value, quality) = (row.get()?, row.get()?, row.get()?);
     Ok(RegisterReading { register, read_at, value, quality, lowered_estimate: false })
 }
 
@@ -248,10 +201,10 @@ pub async fn series(
     }
     let decode = |row: Row| {
         let mut row = row.read();
-        let meter = row.id()?;
-        let (register, read_at, value, quality) = (row.named()?, row.get()?, row.get()?, row.named()?);
+        let meter = row.get()?;
+        let (register, read_at, value, quality) = (row.get()?, row.get()?, row.get()?, row.get()?);
         Ok((meter, RegisterReading { register, read_at, value, quality, lowered_estimate: row.get()? }))
     };
     let series = rows.into_iter().map(decode).collect::<Result<Vec<_>, StoreError>>()?;
-    Ok(Guarded::new(series, session.customer(), CATEGORIES))
+    Ok(session.guard(series, CATEGORIES))
 }

@@ -4,23 +4,25 @@
 //! happened and how many customers it made. What is personal is sealed by the codecs of the slices.
 
 use domain::{
-    accounts::{Balance, Status},
-    customers::{CustomerEdit, CustomerName},
+    accounts::Balance,
+    customers::CustomerEdit,
     ids::{AccountId, CustomerId, Id, MeterId, PremiseId, ReadingId, ServicePointId},
     input::Named,
     meters::{MeterStatus, MeterType},
     preferences::{PaymentMethod, Preferences},
     premises::Address,
     readings::{Dial, Quality, Register},
+    status::Status,
     time::{Instant, LocalDate},
     values::{AccountNumber, EsiId, MeterNumber, Nickname, Quantity},
 };
 
 use crate::{
     Store, StoreError,
+    accounts::{self, BalanceRow},
     audit::{self, ActorKind, Outcome, Record},
     db::{Param, Row, Sql, Tx, params, statements},
-    open,
+    ids, open,
 };
 
 mod rows;
@@ -193,7 +195,22 @@ pub async fn write(store: &Store, companies: &[WiresCompany], customers: &[NewCu
     for (sql, rows) in rows.into_tables() {
         insert(&mut tx, sql, rows).await?;
     }
+    pass_ids(&mut tx, customers).await?;
     finish(store, tx, format!("customers={}", customers.len())).await
+}
+
+/// What is made later gets other ids than those that were brought along.
+async fn pass_ids(tx: &mut Tx, customers: &[NewCustomer]) -> Result<(), StoreError> {
+    let accounts = || customers.iter().flat_map(|customer| &customer.accounts);
+    let premises = || accounts().flat_map(|account| &account.premises);
+    let points = || premises().flat_map(|premise| &premise.service_points);
+    let meters = || points().flat_map(|point| &point.meters);
+    ids::pass(tx, customers.iter().map(|customer| customer.id).max()).await?;
+    ids::pass(tx, accounts().map(|account| account.id).max()).await?;
+    ids::pass(tx, premises().map(|premise| premise.id).max()).await?;
+    ids::pass(tx, points().map(|point| point.id).max()).await?;
+    ids::pass(tx, meters().map(|meter| meter.id).max()).await?;
+    Ok(ids::pass(tx, meters().flat_map(|meter| &meter.readings).map(|reading| reading.id).max()).await?)
 }
 
 async fn insert(tx: &mut Tx, sql: &'static Sql, mut rows: Vec<Vec<Param>>) -> Result<(), StoreError> {
@@ -227,9 +244,6 @@ statements! {
         WHERE r.is_current AND r.read_at = (SELECT max(n.read_at) FROM reading n
             WHERE n.meter_id = r.meter_id AND n.register = r.register AND n.is_current)
         ORDER BY r.meter_id, r.register"};
-    BALANCE = {"UPDATE account SET current_balance = $3, due_amount = $4, past_due_amount = $5, next_due_date = $6,
-            last_payment_date = $7, last_payment_amount = $8, balance_as_of = $9
-        WHERE customer_id = $1 AND account_id = $2 AND (balance_as_of IS NULL OR balance_as_of < $9)"};
 }
 
 /// How far each register of the database has been read; it reads everything, for small databases.
@@ -239,7 +253,7 @@ statements! {
 pub async fn progress(store: &Store) -> Result<Vec<Progress>, StoreError> {
     let decode = |row: Row| {
         let mut row = row.read();
-        let (meter, register) = (row.id()?, row.named()?);
+        let (meter, register) = (row.get()?, row.get()?);
         Ok(Progress { meter, register, read_at: row.get()?, value: row.get()?, last_id: row.get()? })
     };
     store.db.read(&PROGRESS, Vec::new()).await?.into_iter().map(decode).collect()
@@ -258,10 +272,11 @@ pub async fn append(
     let rows = rows.collect();
     let mut tx = store.db.begin().await?;
     insert(&mut tx, rows::readings(), rows).await?;
+    ids::pass(&mut tx, readings.iter().map(|(_, _, reading)| reading.id).max()).await?;
     for (customer, account, balance) in balances {
-        let mut row = params![customer.get(), account.get()];
-        row.extend(rows::balance(balance));
-        tx.execute(&BALANCE, row).await?;
+        let mut row = params![*customer, *account];
+        row.extend(BalanceRow::from(*balance).bind());
+        tx.execute(accounts::report_one(), row).await?;
     }
     finish(store, tx, format!("readings={} balances={}", readings.len(), balances.len())).await
 }
@@ -279,7 +294,7 @@ impl Store {
 }
 
 /// Every statement of this slice.
-pub(crate) static LISTS: &[&[&Sql]] = &[STATEMENTS, rows::STATEMENTS];
+pub(crate) static LISTS: &[&[&Sql]] = &[STATEMENTS, rows::STATEMENTS, rows::OWN];
 
 #[cfg(test)]
 mod tests;

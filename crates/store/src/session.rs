@@ -1,7 +1,7 @@
-//! Sessions and transactions: how slices reach the database, always within a scope.
+//! Sessions: how slices reach a customer's rows, always within a scope.
 //!
-//! A [`Session`] reads, outside a transaction or inside one, with the same statements; a [`Transaction`]
-//! changes, and refuses to commit without its audit record and its events.
+//! A [`Session`] reads, outside a transaction or inside one, with the same statements; a [`Change`] is a session
+//! inside a [`Transaction`](crate::Transaction) that may write, too.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -10,19 +10,14 @@ use std::{
 
 use crypto::DataKey;
 use domain::{
-    accounts::Status,
-    events::{Event, Events},
     ids::{CustomerId, Id},
-    input::Named,
-    time::Instant,
+    status::READABLE_DAYS,
+    time::{HOUR, Instant},
 };
 
 use crate::{
-    Guarded, Receipt, Scope, Store, StoreError,
-    audit::{self, Outcome},
+    Guarded, Scope, Store, StoreError,
     db::{DbError, Param, Row, Sql, Tx, params, statements},
-    idempotency::Claim,
-    outbox,
 };
 
 /// Reading within a scope.
@@ -30,17 +25,22 @@ use crate::{
 pub struct Session<'a> {
     pub(crate) store: &'a Store,
     pub(crate) scope: &'a Scope,
-    tx: Option<Tx>,
+    tx: Option<&'a mut Tx>,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(store: &'a Store, scope: &'a Scope) -> Self {
-        Self { store, scope, tx: None }
+    pub(crate) fn new(store: &'a Store, scope: &'a Scope, tx: Option<&'a mut Tx>) -> Self {
+        Self { store, scope, tx }
     }
 
     /// Whose rows.
     pub fn customer(&self) -> CustomerId {
         self.scope.customer()
+    }
+
+    /// What a slice has read, guarded until a receipt names its customer and `categories`.
+    pub(crate) fn guard<T>(&self, value: T, categories: domain::policy::Categories) -> Guarded<T> {
+        Guarded::new(value, self.customer(), categories)
     }
 
     /// Runs a reading statement whose `$1` is the scope's customer; `more` are the parameters after it.
@@ -64,36 +64,31 @@ impl<'a> Session<'a> {
     pub(crate) fn key(&self, wrapped: &[u8]) -> Result<Arc<DataKey>, StoreError> {
         Ok(self.store.keyring.data_key(self.scope.customer(), wrapped)?)
     }
+
+    /// Since when an ended occupancy must have lasted to be readable: for its owner, 24 months; for staff and
+    /// services, always.
+    pub(crate) fn readable_since(&self) -> Instant {
+        if !self.scope.is_owner() {
+            return Instant::EARLIEST;
+        }
+        self.store.clock.now().plus(-READABLE_DAYS * 24 * HOUR)
+    }
 }
 
-/// How a change ended, for its audit record.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// [`Outcome::Changed`], or [`Outcome::Read`] when nothing had to change.
-    pub outcome: Outcome,
-    /// The HTTP status of the answer.
-    pub status: u16,
-    /// Which resource, as `account/1001`.
-    pub resource: Option<String>,
-}
-
-/// A change within a scope, under the lock of its customer's row.
+/// Changing one customer's rows, inside a transaction.
 #[derive(Debug)]
-pub struct Transaction<'a> {
+pub struct Change<'a> {
     session: Session<'a>,
-    sequence: i64,
     now: Instant,
-    // Held to the end: a duplicate of this request is refused meanwhile.
-    claim: Option<Claim>,
 }
 
-impl<'a> Deref for Transaction<'a> {
+impl<'a> Deref for Change<'a> {
     type Target = Session<'a>;
     fn deref(&self) -> &Self::Target {
         &self.session
     }
 }
-impl DerefMut for Transaction<'_> {
+impl DerefMut for Change<'_> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.session
     }
@@ -101,64 +96,16 @@ impl DerefMut for Transaction<'_> {
 
 statements! {
     OWN_KEY = {"SELECT wrapped FROM customer_key WHERE customer_id = $1"};
-    LOCK_CUSTOMER = {
-        sqlite "SELECT event_sequence, status FROM customer WHERE customer_id = $1",
-        postgres "SELECT event_sequence, status FROM customer WHERE customer_id = $1 FOR UPDATE"
-    };
-    SET_SEQUENCE = {"UPDATE customer SET event_sequence = $2 WHERE customer_id = $1"};
 }
 
-impl<'a> Transaction<'a> {
-    /// Begins a change and locks the customer's row: first in every change, so that changes of one
-    /// customer go in turn and their events have an order.
-    pub(crate) async fn begin(store: &'a Store, scope: &'a Scope) -> Result<Self, StoreError> {
-        Self::begin_claimed(store, scope, None).await
-    }
-
-    /// Begins a change which holds the claim of an idempotency key, locked before the customer's row.
-    pub(crate) async fn begin_claimed(
-        store: &'a Store,
-        scope: &'a Scope,
-        claim: Option<(Claim, i64)>,
-    ) -> Result<Self, StoreError> {
-        let session = Session { store, scope, tx: Some(store.db.begin().await?) };
-        let mut tx = Self { session, sequence: 0, now: store.clock.now(), claim: None };
-        if let Some((claim, number)) = claim {
-            tx.claim = Some(claim);
-            tx.try_lock(number).await?;
-        }
-        tx.lock_customer().await?;
-        Ok(tx)
-    }
-
-    async fn lock_customer(&mut self) -> Result<(), StoreError> {
-        let locked = self.own(&LOCK_CUSTOMER, Vec::new()).await?;
-        let row =
-            locked.into_iter().next().ok_or_else(|| DbError::Corrupt("customer: a linked row is missing".into()))?;
-        let mut row = row.read();
-        let (sequence, status): (i64, Status) = (row.get()?, row.named()?);
-        // The link may be some seconds old; the row under its lock is not.
-        if status == Status::Inactive && !self.scope.caller().rule.while_inactive {
-            return Err(StoreError::Inactive);
-        }
-        (self.sequence, self.now) = (sequence, self.store.clock.now());
-        Ok(())
-    }
-
-    /// Runs a statement that is bound to no customer.
-    pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
-        self.tx()?.rows(sql, params).await
+impl<'a> Change<'a> {
+    pub(crate) fn new(session: Session<'a>, now: Instant) -> Self {
+        Self { session, now }
     }
 
     /// The instant of this change.
     pub fn now(&self) -> Instant {
         self.now
-    }
-
-    /// Looks into a guarded value for the change's own logic. What goes into the answer opens with the
-    /// receipt of [`Transaction::commit`].
-    pub fn peek<'g, T>(&self, guarded: &'g Guarded<T>) -> &'g T {
-        guarded.inside()
     }
 
     /// Runs a changing statement whose `$1` is the scope's customer, and which must touch one row.
@@ -173,77 +120,20 @@ impl<'a> Transaction<'a> {
         self.tx()?.execute(sql, params).await
     }
 
+    /// Runs a statement that is bound to no customer.
+    pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        self.tx()?.rows(sql, params).await
+    }
+
     fn tx(&mut self) -> Result<&mut Tx, DbError> {
-        self.session.tx.as_mut().ok_or_else(|| DbError::Engine("the transaction has ended".into()))
+        self.session.tx.as_deref_mut().ok_or_else(|| DbError::Engine("a change outside a transaction".into()))
     }
 
     /// The customer's data key, read inside this transaction.
     pub(crate) async fn own_key(&mut self) -> Result<Arc<DataKey>, StoreError> {
-        let rows = self.own(&OWN_KEY, Vec::new()).await?;
+        let rows = self.own(&OWN_KEY, params![]).await?;
         let row = rows.into_iter().next().ok_or_else(|| DbError::Corrupt("customer_key: no row".into()))?;
         let wrapped: Vec<u8> = row.read().get()?;
         self.key(&wrapped)
     }
-
-    async fn write_events(&mut self, events: &[Event]) -> Result<(), StoreError> {
-        let (customer, now) = (self.customer(), self.now);
-        for event in events {
-            self.sequence += 1;
-            let id = self.store.random_id()?;
-            let sequence = self.sequence;
-            let row = params![sequence, id, event.kind.name(), now, event.data(customer)];
-            self.change_one(outbox::insert(), row).await?;
-        }
-        if !events.is_empty() {
-            let sequence = self.sequence;
-            self.change_one(&SET_SEQUENCE, params![sequence]).await?;
-        }
-        Ok(())
-    }
-
-    /// Commits the change with its audit record and its events: all of them, or none.
-    ///
-    /// # Errors
-    /// [`StoreError::OutcomeUnknown`] when the connection was lost during the commit and the record could
-    /// not be looked up afterwards; every other error means that nothing was changed.
-    pub async fn commit(mut self, entry: Entry, events: Events) -> Result<Receipt, StoreError> {
-        if let Events::Of(events) = &events {
-            self.write_events(events).await?;
-        }
-        let store = self.store;
-        let scope = self.scope;
-        let record_id = store.random_id()?;
-        let record = store.record_of(scope, entry)?;
-        audit::intake::insert(self.tx()?, store.keyring.audit(), record_id, record).await?;
-        let tx = self.session.tx.take().ok_or_else(|| DbError::Engine("the transaction has ended".into()))?;
-        match tx.commit().await {
-            Ok(()) => {}
-            Err(DbError::OutcomeUnknown) => {
-                if !committed_after_all(store, scope.customer(), record_id).await? {
-                    return Err(DbError::Unavailable("the connection was lost before the commit".into()).into());
-                }
-            }
-            Err(refused) => return Err(refused.into()),
-        }
-        store.audit.notify_intake();
-        Ok(Receipt::new(scope.customer(), scope.caller().rule.categories))
-    }
-}
-
-/// Whether a change whose commit was interrupted happened: its record went with it. The server may still be at
-/// it, holding the lock of the customer's row: only behind that lock absence means that it did not.
-async fn committed_after_all(store: &Store, customer: CustomerId, record_id: [u8; 16]) -> Result<bool, StoreError> {
-    const LOOKS: u32 = 5;
-    for look in 0..LOOKS {
-        let looked = async {
-            let mut tx = store.db.begin().await?;
-            tx.rows(&LOCK_CUSTOMER, params![customer.get()]).await?;
-            audit::intake::find(&store.db, record_id).await
-        };
-        match looked.await {
-            Ok(found) => return Ok(found),
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100 << look)).await,
-        }
-    }
-    Err(StoreError::OutcomeUnknown)
 }

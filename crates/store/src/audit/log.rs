@@ -12,13 +12,11 @@ use std::{
 
 use crypto::{Keyring, Random};
 use domain::{
-    ids::CustomerId,
-    policy::Categories,
     time::{Clock, SECOND},
 };
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot, watch},
-    time::{Instant as Moment, timeout},
+    time::{Instant as Moment, timeout, timeout_at},
 };
 
 use super::{
@@ -68,21 +66,24 @@ impl Default for AuditOptions {
     }
 }
 
-/// Evidence that a record is durable. Only the log makes one.
+/// A record that was handed over.
 #[derive(Debug)]
-pub struct Appended {
-    customer: Option<CustomerId>,
-    categories: Categories,
+pub struct Submitted {
+    durable: oneshot::Receiver<()>,
+    until: Moment,
 }
 
-impl Appended {
-    /// Whose data the record names.
-    pub fn customer(&self) -> Option<CustomerId> {
-        self.customer
-    }
-    /// The categories of data that the record names.
-    pub fn categories(&self) -> Categories {
-        self.categories
+impl Submitted {
+    /// Waits until the record is durable.
+    ///
+    /// # Errors
+    /// [`AuditError::Unavailable`] when it is not within two seconds of being handed over.
+    pub async fn durable(self) -> Result<(), AuditError> {
+        match timeout_at(self.until, self.durable).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(AuditError::Unavailable("the record was not committed")),
+            Err(_) => Err(AuditError::Unavailable("the record was not committed in time")),
+        }
     }
 }
 
@@ -256,21 +257,24 @@ impl AuditLog {
         Ok(Self { shared, queue, end, work: Mutex::new(work) })
     }
 
+    /// Hands a record over; it is on its way to the disk, and durable once [`Submitted::durable`] says so.
+    ///
+    /// # Errors
+    /// [`AuditError::Unavailable`] when too many records wait.
+    pub fn submit(&self, record: Record) -> Result<Submitted, AuditError> {
+        let (done, durable) = oneshot::channel();
+        let waiting = Waiting { record, done: Some(done) };
+        self.queue.try_send(waiting).map_err(|_| AuditError::Unavailable("too many records wait, or it is closed"))?;
+        Ok(Submitted { durable, until: Moment::now() + COMMIT })
+    }
+
     /// Appends a record; it is durable on return.
     ///
     /// # Errors
     /// [`AuditError::Unavailable`] when it is not within two seconds, or too many records wait. The record
     /// may still appear in the log then: it tells of an attempt.
-    pub async fn append(&self, record: Record) -> Result<Appended, AuditError> {
-        let appended = Appended { customer: record.customer, categories: record.categories };
-        let (done, durable) = oneshot::channel();
-        let waiting = Waiting { record, done: Some(done) };
-        self.queue.try_send(waiting).map_err(|_| AuditError::Unavailable("too many records wait, or it is closed"))?;
-        match timeout(COMMIT, durable).await {
-            Ok(Ok(())) => Ok(appended),
-            Ok(Err(_)) => Err(AuditError::Unavailable("the record was not committed")),
-            Err(_) => Err(AuditError::Unavailable("the record was not committed in time")),
-        }
+    pub async fn append(&self, record: Record) -> Result<(), AuditError> {
+        self.submit(record)?.durable().await
     }
 
     /// Appends the record of a failed authentication without waiting for it. More than ten a minute from

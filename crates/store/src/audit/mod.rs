@@ -28,7 +28,7 @@ pub mod who;
 pub(crate) mod tests;
 
 pub use finding::Finding;
-pub use log::{Appended, AuditError, AuditLog, AuditOptions, AuditStats};
+pub use log::{AuditError, AuditLog, AuditOptions, AuditStats, Submitted};
 pub use record::{ActorKind, Outcome, Record};
 pub use retention::{Dropped, Plan};
 pub(crate) use show::show;

@@ -167,7 +167,7 @@ impl Record {
             reason.map(fitting),
             ticket.map(fitting),
             resource.map(fitting),
-            categories.bits(),
+            i64::from(categories.bits()),
             fitting(request_id),
             detail.map(fitting),
             who,
@@ -191,7 +191,7 @@ impl Record {
             reason: row.get()?,
             ticket: row.get()?,
             resource: row.get()?,
-            categories: Categories::from_bits(row.get()?),
+            categories: categories(row.get()?),
             request_id: row.get()?,
             detail: row.get()?,
             who: row.get()?,
@@ -200,6 +200,11 @@ impl Record {
         row.skip(1);
         Ok((record, record_id))
     }
+}
+
+/// Bits that this binary does not know are dropped.
+fn categories(bits: i64) -> Categories {
+    Categories::from_bits_truncate(u32::try_from(bits & i64::from(u32::MAX)).unwrap_or_default())
 }
 
 fn customers(row: &mut Reader) -> Result<Vec<CustomerId>, DbError> {

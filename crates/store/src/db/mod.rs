@@ -4,6 +4,7 @@
 //! statement means the same on SQLite and on PostgreSQL. Queries live in the slice files; one text with
 //! `$n` placeholders serves both engines, and where they must differ both texts stand side by side.
 
+mod columns;
 #[cfg(test)]
 mod durability;
 mod param;
@@ -14,6 +15,7 @@ mod statement;
 
 use tokio::sync::oneshot;
 
+pub(crate) use columns::{Column, Text, columns};
 pub(crate) use param::{IntoParam, Param, params};
 pub(crate) use row::{Cell, Reader, Row};
 pub(crate) use statement::{Sql, statements};

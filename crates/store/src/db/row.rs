@@ -77,6 +77,11 @@ impl Reader {
         name.map(|name| N::named(&name).ok_or_else(|| self.corrupt("is none of the known names"))).transpose()
     }
 
+    /// Whether the next column is null.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.cells.as_slice().first(), None | Some(Cell::Null))
+    }
+
     /// Passes over columns.
     pub(crate) fn skip(&mut self, columns: usize) {
         for _ in 0..columns {

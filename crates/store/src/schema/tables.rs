@@ -16,7 +16,6 @@ const PAYMENT: &str = "Billing's own id and a month; the label beside them is se
 const ISSUER: &str = "the address of an identity provider, the same for all its users";
 const RECORD: &str = "audit records carry ids and categories, never data; who acted is sealed";
 const EVENT: &str = "events carry ids and names of fields, never values";
-const ANSWER: &str = "an HTTP status; the answer beside it is sealed";
 
 use Class::{Hash, Internal, Key, Open, Public, Sealed};
 use File::{Audit, Main};
@@ -118,6 +117,11 @@ pub const TABLES: &[Table] = &[
         ],
     ),
     table(
+        "account_owner",
+        Main,
+        &[column("account_id", Integer, Internal(ID)), column("customer_id", Integer, Internal(ID))],
+    ),
+    table(
         "wires_company",
         Main,
         &[
@@ -174,6 +178,11 @@ pub const TABLES: &[Table] = &[
             column("updated_at", Instant, Internal(STATE)),
             column("sealed", Bytes, Sealed),
         ],
+    ),
+    table(
+        "premise_owner",
+        Main,
+        &[column("premise_id", Integer, Internal(ID)), column("customer_id", Integer, Internal(ID))],
     ),
     table(
         "premise_service_point",
@@ -263,13 +272,29 @@ pub const TABLES: &[Table] = &[
         "idempotency",
         Main,
         &[
-            column("customer_id", Integer, Internal(ID)),
             column("key_hash", Bytes, Hash),
-            column("row_id", Integer, Internal(ID)),
+            column("customer_id", Integer, Internal(ID)),
+            column("row_id", Integer, Internal(STATE)),
             column("content_hash", Bytes, Hash),
-            column("status", Integer, Open(ANSWER)),
             column("created_at", Instant, Internal(STATE)),
             column("sealed", Bytes, Sealed),
+        ],
+    ),
+    table(
+        "job",
+        Main,
+        &[
+            column("job_id", Integer, Internal(ID)),
+            column("customer_id", Integer, Internal(ID)),
+            column("kind", Text, Internal(STATE)),
+            column("subject_id", Integer, Internal(ID)),
+            column("reason", Text, Open(LIFE)),
+            column("due_at", Instant, Open(LIFE)),
+            column("not_before", Instant, Internal(STATE)),
+            column("attempts", Integer, Internal(STATE)),
+            optional("lease", Bytes, Internal(STATE)),
+            optional("leased_until", Instant, Internal(STATE)),
+            column("created_at", Instant, Internal(STATE)),
         ],
     ),
     table(

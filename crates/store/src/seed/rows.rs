@@ -5,12 +5,16 @@ use std::sync::Arc;
 use crypto::DataKey;
 
 use super::{
-    AccountId, Address, Balance, CustomerId, CustomerName, Dial, EsiId, Id, Instant, MeterId, MeterStatus, Named,
+    AccountId, Address, CustomerId, Dial, EsiId, Id, Instant, MeterId, MeterStatus, Named,
     NewAccount, NewCustomer, NewMeter, NewPremise, NewReading, NewServicePoint, Param, PaymentMethod, PremiseId, Sql,
     Store, StoreError, params, statements,
 };
 use crate::{
-    accounts, customers, links, preferences,
+    accounts::{self, BalanceRow},
+    customers,
+    db::Text,
+    links,
+    preferences::{self, PreferenceRow},
     premises::{self, ServicePointSealedV1},
     sealed::{self, reveal},
 };
@@ -41,6 +45,8 @@ inserts! {
         created_at 6 timestamptz, updated_at 7 timestamptz, sealed 8 bytea, current_balance 9 int8, due_amount 10 int8,
         past_due_amount 11 int8, next_due_date 12 date, last_payment_date 13 date, last_payment_amount 14 int8,
         balance_as_of 15 timestamptz }
+    account_owner { ACCOUNT_OWNER: account_id 1 int8, customer_id 2 int8 }
+    premise_owner { PREMISE_OWNER: premise_id 1 int8, customer_id 2 int8 }
     account_number { ACCOUNT_NUMBER: account_number 1 text, customer_id 2 int8, account_id 3 int8 }
     service_point { SERVICE_POINT: service_point_id 1 int8, wires_company_id 2 int8, esi_hash 3 bytea, version 4 int8,
         created_at 5 timestamptz, sealed 6 bytea }
@@ -55,13 +61,17 @@ inserts! {
     reading { READING: meter_id 1 int8, register 2 text, read_at 3 timestamptz, revision 4 int8, reading_id 5 int8,
         customer_id 6 int8, value 7 int8, quality 8 text, is_current 9 bool, reported_at 10 timestamptz,
         corrected_at 11 timestamptz }
-    preference { PREFERENCE: customer_id 1 int8, version 2 int8, updated_at 3 timestamptz, bill_delivery 4 text,
-        bill_ready 5 bool, payment_due 6 bool, outage_alerts 7 bool, high_usage_alerts 8 bool, auto_pay_enabled 9 bool,
-        payment_method_id 10 text, language 11 text, email_status 12 text, sms_consent 13 bool,
-        sms_consent_at 14 timestamptz, marketing_consent 15 bool, marketing_consent_at 16 timestamptz, sealed 17 bytea }
     payment_method { PAYMENT_METHOD: customer_id 1 int8, row_id 2 int8, payment_method_id 3 text, expires 4 text,
         reported_at 5 timestamptz, sealed 6 bytea }
 }
+
+const OF_PREFERENCE: &[&[(&str, &str)]] =
+    &[&[("customer_id", "int8"), ("version", "int8"), ("updated_at", "timestamptz")], PreferenceRow::COLUMNS];
+const ONE_PREFERENCE: Text = Text::insert("preference", OF_PREFERENCE);
+const MANY_PREFERENCES: Text = Text::insert_arrays("preference", OF_PREFERENCE);
+
+static PREFERENCE: Sql = Sql::new("PREFERENCE", ONE_PREFERENCE.as_str(), MANY_PREFERENCES.as_str(), false);
+pub(super) static OWN: &[&Sql] = &[&PREFERENCE];
 
 /// The insert of readings, which also come alone.
 pub(super) fn readings() -> &'static Sql {
@@ -78,10 +88,12 @@ pub(super) struct Rows {
     lookups: Table,
     links: Table,
     accounts: Table,
+    owners: Table,
     numbers: Table,
     service_points: Table,
     meters: Table,
     premises: Table,
+    premise_owners: Table,
     at_premises: Table,
     holders: Table,
     readings: Table,
@@ -91,17 +103,19 @@ pub(super) struct Rows {
 
 impl Rows {
     /// The tables, each after those that it refers to.
-    pub(super) fn into_tables(self) -> [(&'static Sql, Table); 14] {
+    pub(super) fn into_tables(self) -> [(&'static Sql, Table); 16] {
         let Self {
             keys,
             customers,
             lookups,
             links,
             accounts,
+            owners,
             numbers,
             service_points,
             meters,
             premises,
+            premise_owners,
             at_premises,
             holders,
             readings,
@@ -114,10 +128,12 @@ impl Rows {
             (&LOOKUP, lookups),
             (&LINK, links),
             (&ACCOUNT, accounts),
+            (&ACCOUNT_OWNER, owners),
             (&ACCOUNT_NUMBER, numbers),
             (&SERVICE_POINT, service_points),
             (&METER, meters),
             (&PREMISE, premises),
+            (&PREMISE_OWNER, premise_owners),
             (&AT_PREMISE, at_premises),
             (&HOLDER, holders),
             (&READING, readings),
@@ -151,10 +167,7 @@ impl Rows {
         let wrapped = store.keyring.new_data_key(id, &*store.random)?;
         let owner = Owner { store, id, key: store.keyring.data_key(id, &wrapped)? };
         self.keys.push(params![number, wrapped, created_at]);
-        let kind = match edit.name {
-            CustomerName::Individual { .. } => "individual",
-            CustomerName::Business { .. } => "business",
-        };
+        let kind = edit.name.kind();
         let sealed = customers::seal(&owner.key, id, edit)?;
         let (since, name) = (*inactive_since, status.name());
         self.customers.push(params![number, kind, name, since, 1_i64, 0_i64, created_at, created_at, sealed]);
@@ -168,9 +181,8 @@ impl Rows {
             let hash = links::subject_hash(store, issuer, subject);
             self.links.push(params![issuer.as_str(), hash, number, created_at]);
         }
-        let sealed = preferences::seal(&owner.key, id, &preferences.mailing_address)?;
         let mut row = params![number, 1_i64, created_at];
-        row.extend(preferences::columns(preferences, sealed));
+        row.extend(PreferenceRow::seal(preferences, &owner.key, id)?.bind());
         self.preferences.push(row);
         for (row_id, PaymentMethod { id: method, label, expires }) in (1_i64..).zip(payment_methods) {
             let sealed = preferences::seal_label(&owner.key, id, row_id, label)?;
@@ -185,8 +197,9 @@ impl Rows {
         let (customer, created_at) = (owner.id.get(), *created_at);
         let mut row =
             params![customer, id.get(), number.as_str(), status.name(), 1_i64, created_at, created_at, sealed];
-        row.extend(self::balance(balance));
+        row.extend(BalanceRow::from(*balance).bind());
         self.accounts.push(row);
+        self.owners.push(params![*id, customer]);
         self.numbers.push(params![number.as_str(), customer, id.get()]);
         premises.iter().try_for_each(|premise| self.premise(owner, *id, premise))
     }
@@ -220,6 +233,7 @@ impl Rows {
             *created_at,
             sealed
         ]);
+        self.premise_owners.push(params![*id, owner.id]);
         service_points.iter().try_for_each(|point| self.service_point(owner, (*id, address), (*start, *end), point))
     }
 
@@ -278,12 +292,6 @@ fn place(esi_id: &EsiId, address: &Address) -> ServicePointSealedV1 {
         state: reveal!(state),
         zip: reveal!(zip),
     }
-}
-
-/// A balance's columns, in the order of `ACCOUNT` and of the update.
-pub(super) fn balance(balance: &Balance) -> Vec<Param> {
-    let Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of } = *balance;
-    params![current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of]
 }
 
 /// A reading's row.

@@ -1,0 +1,238 @@
+//! One list of columns for everything that a slice does with a row: the text of its SELECT, INSERT and UPDATE, the
+//! struct, its reader and its binder. A column that is added to the list and not used does not compile, because
+//! slices take the struct apart exhaustively.
+
+use domain::{
+    customers::CustomerType,
+    ids::{AccountId, CustomerId, Id, JobId, MeterId, PremiseId, ReadingId, ServicePointId},
+    input::Named,
+    jobs::JobKind,
+    meters::{MeterStatus, MeterType},
+    preferences::{BillDelivery, EmailStatus, Language},
+    readings::{Quality, Register},
+    status::Status,
+    time::{Instant, LocalDate},
+    values::{AccountNumber, MeterNumber, Money, Quantity},
+};
+
+use super::{
+    Cell, Param,
+    param::IntoParam,
+    row::FromCell,
+};
+
+/// A type that a column may have.
+pub(crate) trait Column: FromCell + IntoParam {
+    /// PostgreSQL's name of it.
+    const POSTGRES: &'static str;
+}
+
+macro_rules! column_types {
+    ($($type:ty = $name:literal;)+) => {$(
+        impl Column for $type {
+            const POSTGRES: &'static str = $name;
+        }
+    )+};
+}
+column_types! {
+    i64 = "int8";
+    bool = "bool";
+    String = "text";
+    Vec<u8> = "bytea";
+    [u8; 32] = "bytea";
+    Instant = "timestamptz";
+    LocalDate = "date";
+    Money = "int8";
+    Quantity = "int8";
+}
+impl<T: Column> Column for Option<T> {
+    const POSTGRES: &'static str = T::POSTGRES;
+}
+
+/// Ids and named values are columns of integers and texts.
+macro_rules! mapped {
+    ($base:ty as $postgres:literal: $($type:ty),+; from $from:expr, into $into:expr) => {$(
+        impl FromCell for $type {
+            fn from_cell(cell: Cell) -> Option<Self> {
+                <$base>::from_cell(cell).and_then($from)
+            }
+        }
+        impl IntoParam for $type {
+            fn into_param(self) -> Param {
+                let into: fn($type) -> Param = $into;
+                into(self)
+            }
+        }
+        impl Column for $type {
+            const POSTGRES: &'static str = $postgres;
+        }
+    )+};
+}
+mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, MeterId, ReadingId, JobId;
+    from Id::new, into |id| Param::Int(id.get()) }
+mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Register, Quality, BillDelivery, Language,
+    EmailStatus, JobKind;
+    from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
+mapped! { String as "text": AccountNumber, MeterNumber;
+    from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }
+
+/// Defines a row by its columns; see the module. `$text!()` is the list for a SELECT, under the alias.
+macro_rules! columns {
+    (@name $column:ident) => { stringify!($column) };
+    (@name $column:ident $sql:literal) => { $sql };
+    ($(#[$doc:meta])* $name:ident, $text:ident of $alias:literal {
+        $first:ident $(as $first_sql:literal)?: $first_type:ty $(, $column:ident $(as $sql:literal)?: $type:ty)* $(,)?
+    }) => {
+        macro_rules! $text {
+            () => {
+                concat!($alias, ".", $crate::db::columns!(@name $first $($first_sql)?)
+                    $(, ", ", $alias, ".", $crate::db::columns!(@name $column $($sql)?))*)
+            };
+        }
+        #[allow(unused_imports, reason = "some rows are read by their own slice alone")]
+        pub(crate) use $text;
+
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub(crate) struct $name { pub(crate) $first: $first_type $(, pub(crate) $column: $type)* }
+
+        #[allow(dead_code, reason = "a row may be only read, or only written")]
+        impl $name {
+            /// The columns with PostgreSQL's types, in order.
+            pub(crate) const COLUMNS: &'static [(&'static str, &'static str)] = &[
+                ($crate::db::columns!(@name $first $($first_sql)?), <$first_type as $crate::db::Column>::POSTGRES)
+                $(, ($crate::db::columns!(@name $column $($sql)?), <$type as $crate::db::Column>::POSTGRES))*
+            ];
+
+            /// Reads the columns, which come next in the row.
+            pub(crate) fn read(row: &mut $crate::db::Reader) -> Result<Self, $crate::DbError> {
+                Ok(Self { $first: row.get()? $(, $column: row.get()?)* })
+            }
+
+            /// Reads the columns, or passes over them where an outer join found no row.
+            pub(crate) fn read_outer(row: &mut $crate::db::Reader) -> Result<Option<Self>, $crate::DbError> {
+                if row.is_null() {
+                    row.skip(Self::COLUMNS.len());
+                    return Ok(None);
+                }
+                Self::read(row).map(Some)
+            }
+
+            /// The parameters, in order.
+            pub(crate) fn bind(self) -> Vec<$crate::db::Param> {
+                let Self { $first $(, $column)* } = self;
+                $crate::db::params![$first $(, $column)*]
+            }
+        }
+    };
+}
+pub(crate) use columns;
+
+/// A text that is put together while the program is compiled.
+pub(crate) struct Text {
+    bytes: [u8; Self::MOST],
+    length: usize,
+}
+
+#[expect(clippy::indexing_slicing, reason = "run by the compiler: what does not fit does not compile")]
+impl Text {
+    const MOST: usize = 2048;
+
+    const fn new() -> Self {
+        Self { bytes: [0; Self::MOST], length: 0 }
+    }
+
+    const fn add(mut self, text: &str) -> Self {
+        let mut rest = text.as_bytes();
+        while let [byte, others @ ..] = rest {
+            self.bytes[self.length] = *byte;
+            self.length += 1;
+            rest = others;
+        }
+        self
+    }
+
+    const fn add_number(self, number: usize) -> Self {
+        const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+        let this = if number >= 10 { self.add_number(number / 10) } else { self };
+        this.add(DIGITS[number % 10])
+    }
+
+    /// `column, column, ...` or, with what stands around each, the parameters of such a list.
+    const fn list(mut self, lists: &[&[(&str, &str)]], form: Form) -> Self {
+        let (mut list, mut number) = (0, 0);
+        while list < lists.len() {
+            let mut index = 0;
+            while index < lists[list].len() {
+                if number > 0 {
+                    self = self.add(", ");
+                }
+                let (name, kind) = lists[list][index];
+                self = match form {
+                    Form::Name => self.add(name),
+                    Form::Parameter => self.add("$").add_number(number + 1),
+                    Form::Array => self.add("$").add_number(number + 1).add("::").add(kind).add("[]"),
+                    Form::Assignment(first) => self.add(name).add(" = $").add_number(first + number),
+                };
+                (index, number) = (index + 1, number + 1);
+            }
+            list += 1;
+        }
+        self
+    }
+
+    /// An INSERT of one row, whose columns stand in some lists.
+    pub(crate) const fn insert(table: &str, lists: &[&[(&str, &str)]]) -> Self {
+        let this = Self::new().add("INSERT INTO ").add(table).add(" (").list(lists, Form::Name);
+        this.add(") VALUES (").list(lists, Form::Parameter).add(")")
+    }
+
+    /// PostgreSQL's INSERT of many rows: one array a column.
+    pub(crate) const fn insert_arrays(table: &str, lists: &[&[(&str, &str)]]) -> Self {
+        let this = Self::new().add("INSERT INTO ").add(table).add(" (").list(lists, Form::Name);
+        this.add(") SELECT * FROM unnest(").list(lists, Form::Array).add(")")
+    }
+
+    /// An UPDATE of the columns, whose parameters begin with the given number; `rest` is what else it sets, and where.
+    pub(crate) const fn update(table: &str, columns: &[(&str, &str)], first: usize, rest: &str) -> Self {
+        Self::new().add("UPDATE ").add(table).add(" SET ").list(&[columns], Form::Assignment(first)).add(rest)
+    }
+
+    /// The text.
+    pub(crate) const fn as_str(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.length).0) {
+            Ok(text) => text,
+            Err(_) => "",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Name,
+    Parameter,
+    Array,
+    Assignment(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    columns! {
+        /// A row.
+        Sample, sample_columns of "s" { id: i64, kind as "type": String, sealed: Option<Vec<u8>> }
+    }
+
+    #[test]
+    fn one_list_makes_every_text() {
+        assert_eq!(sample_columns!(), "s.id, s.type, s.sealed");
+        let all = Sample::COLUMNS;
+        assert_eq!(Text::insert("t", &[all]).as_str(), "INSERT INTO t (id, type, sealed) VALUES ($1, $2, $3)");
+        let arrays = "INSERT INTO t (id, type, sealed) SELECT * FROM unnest($1::int8[], $2::text[], $3::bytea[])";
+        assert_eq!(Text::insert_arrays("t", &[all]).as_str(), arrays);
+        let update = "UPDATE t SET id = $9, type = $10, sealed = $11 WHERE x = $1";
+        assert_eq!(Text::update("t", all, 9, " WHERE x = $1").as_str(), update);
+        assert_eq!(Sample { id: 1, kind: "a".into(), sealed: None }.bind().len(), all.len());
+    }
+}
