@@ -3,8 +3,9 @@
 use crate::{
     edits,
     ids::{AccountId, CustomerId},
+    input,
     premises::Premise,
-    status::Status,
+    status::{Status, StatusReason},
     time::{Instant, LocalDate},
     values::{AccountNumber, Money, Nickname},
 };
@@ -66,4 +67,54 @@ pub struct AccountTotals {
     pub premises: i64,
     /// Meters in service.
     pub meters: i64,
+}
+
+input! {
+    /// An account ends, today or on a later date, when it does so by itself.
+    Deactivation {
+        /// The first local date on which it is inactive.
+        effective_date: LocalDate = "effectiveDate",
+        /// Why.
+        reason: StatusReason = "reason",
+    }
+}
+
+input! {
+    /// What Billing reports of one account; what may be absent is absent or null.
+    BalanceReport {
+        /// The account.
+        account_id: AccountId = "accountId",
+        /// All that is owed, due or not.
+        current_balance: Option<Money> = "currentBalance",
+        /// What is due at the next due date.
+        due_amount: Option<Money> = "dueAmount",
+        /// What should have been paid already.
+        past_due_amount: Option<Money> = "pastDueAmount",
+        /// When the due amount is due.
+        next_due_date: Option<LocalDate> = "nextDueDate",
+        /// When the last payment was booked.
+        last_payment_date: Option<LocalDate> = "lastPaymentDate",
+        /// The last payment.
+        last_payment_amount: Option<Money> = "lastPaymentAmount",
+        /// When all this was so: the newest report counts.
+        as_of: Instant = "asOf",
+    }
+}
+
+impl BalanceReport {
+    /// The balance that it reports.
+    pub fn balance(&self) -> Balance {
+        let Self {
+            account_id: _,
+            current_balance: current,
+            due_amount: due,
+            past_due_amount: past_due,
+            next_due_date,
+            last_payment_date,
+            last_payment_amount,
+            as_of,
+        } = *self;
+        let as_of = Some(as_of);
+        Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of }
+    }
 }

@@ -39,6 +39,13 @@ macro_rules! ids {
                 self.0
             }
         }
+        impl crate::input::FromInput for $name {
+            fn from_input(node: &crate::input::Node, at: &mut crate::input::At<'_>) -> Option<Self> {
+                crate::input::number(node, at, |text| {
+                    Self::parse(text).map_err(|e| crate::input::FieldError::new("invalid-id", e.to_string()))
+                })
+            }
+        }
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)

@@ -236,6 +236,10 @@ impl<'e> At<'e> {
 pub trait FromInput: Sized {
     /// Reads it; `None` after at least one error was noted.
     fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self>;
+    /// What an absent member of an operation's input means; `None` when it must be there.
+    fn absent() -> Option<Self> {
+        None
+    }
 }
 
 fn wrong_type<T>(at: &mut At<'_>, expected: &str) -> Option<T> {
@@ -289,6 +293,27 @@ impl Members<'_, '_> {
         None
     }
 
+    /// A member of an operation's input; one that may be absent is an `Option`.
+    pub fn given<T: FromInput>(&mut self, name: &'static str) -> Option<T> {
+        self.known.push(name.into());
+        match self.node.member(name) {
+            Some(value) => T::from_input(value, &mut self.at.below(name)),
+            None => {
+                let absent = T::absent();
+                if absent.is_none() {
+                    self.at.below(name).refuse(FieldError::new("missing", "Write this member."));
+                }
+                absent
+            }
+        }
+    }
+
+    /// A member as far as it can be read: its errors are noted by whoever reads it in earnest.
+    pub fn glimpse<T: FromInput>(&self, name: &str) -> Option<T> {
+        let mut unheard = Vec::new();
+        T::from_input(self.node.member(name)?, &mut At::root(&mut unheard))
+    }
+
     /// The rest of the present representation, which may be sent back: what others report or own (`ignored`) with
     /// any value, all but that and what is `editable` only as it is.
     pub fn sent_back(&mut self, current: &Node, editable: &[&'static str], ignored: &[&'static str]) {
@@ -321,6 +346,9 @@ impl<T: FromInput> FromInput for Option<T> {
     fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
         if *node == Node::Null { Some(None) } else { T::from_input(node, at).map(Some) }
     }
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
 }
 
 impl FromInput for bool {
@@ -328,6 +356,28 @@ impl FromInput for bool {
         let Node::Bool(value) = node else { return wrong_type(at, "true or false") };
         Some(*value)
     }
+}
+
+/// Defines the input of an operation, member by member: the struct, its reader and its schema.
+#[macro_export]
+macro_rules! input {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $type:ty = $member:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, schemars::JsonSchema)]
+        #[schemars(rename_all = "camelCase")]
+        pub struct $name { $($(#[$about])* pub $field: $type),* }
+
+        impl $crate::input::FromInput for $name {
+            fn from_input(node: &$crate::input::Node, at: &mut $crate::input::At<'_>) -> Option<Self> {
+                // All members are read before the first is missed, so that every error is found at once.
+                #[allow(unused_variables, reason = "an operation without input has no members")]
+                $crate::input::object(node, at, |members| {
+                    $(let $field = members.given($member);)*
+                    Some(Self { $($field: $field?),* })
+                })
+            }
+        }
+    };
 }
 
 /// Defines what may be edited of a thing, member by member: one list for the struct, for reading it from a body

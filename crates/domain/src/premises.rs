@@ -4,6 +4,7 @@
 use crate::{
     edits,
     ids::{AccountId, CustomerId, PremiseId, ServicePointId},
+    input,
     meters::Meter,
     status::Status,
     time::{Instant, LocalDate},
@@ -85,4 +86,9 @@ edits! {
         /// ZIP code.
         zip: Zip = "zip" at address.zip,
     }
+}
+
+input! {
+    /// A premise becomes the primary one of its account; done again it changes nothing.
+    MakePrimary {}
 }

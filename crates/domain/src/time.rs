@@ -13,6 +13,9 @@ pub const SECOND: i64 = 1_000_000;
 pub const HOUR: i64 = 3600 * SECOND;
 
 impl Instant {
+    /// The earliest instant that both engines hold: the year 1.
+    pub const EARLIEST: Self = Self(-62_135_596_800_000_000);
+
     /// From microseconds since the epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -162,6 +165,23 @@ macro_rules! text_on_the_wire {
     )+};
 }
 text_on_the_wire!(Instant, "date-time"; LocalDate, "date");
+
+impl crate::input::FromInput for LocalDate {
+    fn from_input(node: &crate::input::Node, at: &mut crate::input::At<'_>) -> Option<Self> {
+        let wrong = || crate::input::FieldError::new("invalid-date", "Write a date of the calendar as 2025-01-15.");
+        crate::input::text(node, at, |text| Self::parse(text).ok_or_else(wrong))
+    }
+}
+
+impl crate::input::FromInput for Instant {
+    fn from_input(node: &crate::input::Node, at: &mut crate::input::At<'_>) -> Option<Self> {
+        let wrong = || {
+            let message = "Write an instant with its offset, such as 2025-01-15T12:00:00-06:00.";
+            crate::input::FieldError::new("invalid-date", message)
+        };
+        crate::input::text(node, at, |text| Self::parse(text).ok_or_else(wrong))
+    }
+}
 
 #[cfg(test)]
 mod tests {

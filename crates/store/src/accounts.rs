@@ -1,7 +1,7 @@
 //! Accounts.
 
 use domain::{
-    accounts::{Account, AccountEdit, AccountTotals, Balance},
+    accounts::{Account, AccountEdit, AccountTotals, Balance, BalanceReport},
     ids::{AccountId, CustomerId, Id},
     personal::Personal,
     policy::Categories,
@@ -13,22 +13,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Batch, Change, Guarded, Session, StoreError,
-    db::{DbError, Row, Text, columns, params, statements},
-    meters::{MeterRow, meter_columns, meters_of_premise},
-    premises::{self, PremiseRow, premise_columns},
+    db::{Row, Text, columns, params, sql, statements},
+    meters::{METERS_OF_PREMISE, MeterRow},
+    premises::{self, PremiseRow},
     sealed::{self, SealedRow, reveal},
 };
 
 columns! {
     /// An account's own columns.
-    AccountRow, account_columns of "a" {
+    AccountRow of "a" {
         account_id: AccountId, account_number: AccountNumber, status: Status, version: i64, sealed: Vec<u8>,
     }
 }
 
 columns! {
     /// What Billing last reported.
-    BalanceRow, balance_columns of "a" {
+    BalanceRow of "a" {
         current_balance: Option<Money>, due_amount: Option<Money>, past_due_amount: Option<Money>,
         next_due_date: Option<LocalDate>, last_payment_date: Option<LocalDate>, last_payment_amount: Option<Money>,
         balance_as_of: Option<Instant>,
@@ -66,50 +66,41 @@ impl From<Balance> for BalanceRow {
 }
 
 /// An account with premises and meters, one row a meter.
-macro_rules! nested {
-    ($accounts:literal, $cutoff:literal) => {
-        concat!(
-            "SELECT k.wrapped, ",
-            account_columns!(),
-            ", ",
-            balance_columns!(),
-            ", ",
-            premise_columns!(),
-            ", ",
-            meter_columns!(),
-            "
-            FROM ",
-            $accounts,
-            " a
-            JOIN customer_key k ON k.customer_id = a.customer_id
+const fn nested(accounts: &str, cutoff: &str, rest: &str) -> Text {
+    let text = Text::new().add("SELECT k.wrapped, ").columns(AccountRow::ALIAS, AccountRow::COLUMNS).add(", ");
+    let text = text.columns(BalanceRow::ALIAS, BalanceRow::COLUMNS).add(", ");
+    let text = text.columns(PremiseRow::ALIAS, PremiseRow::COLUMNS).add(", ");
+    let text = text.columns(MeterRow::ALIAS, MeterRow::COLUMNS).add(" FROM ").add(accounts);
+    let text = text.add(
+        " a JOIN customer_key k ON k.customer_id = a.customer_id
             LEFT JOIN premise p ON p.customer_id = a.customer_id AND p.account_id = a.account_id
                 AND (p.end_at IS NULL OR p.end_at > ",
-            $cutoff,
-            ") ",
-            meters_of_premise!()
-        )
-    };
+    );
+    text.add(cutoff).add(") ").add(METERS_OF_PREMISE).add(rest)
 }
 
-/// The statement of one account on PostgreSQL, which the benchmarks run bare.
-pub const SELECT: &str = concat!(
-    nested!("account", "$3"),
-    " WHERE a.customer_id = $1 AND a.account_id = $2
-        ORDER BY p.premise_id, m.meter_id"
+const ONE: Text =
+    nested("account", "$3", " WHERE a.customer_id = $1 AND a.account_id = $2 ORDER BY p.premise_id, m.meter_id");
+const PAGE: Text = nested(
+    "(SELECT * FROM account WHERE customer_id = $1 AND account_id > $2 ORDER BY account_id LIMIT $3)",
+    "$4",
+    " ORDER BY a.account_id, p.premise_id, m.meter_id",
 );
+
+/// The statement of one account on PostgreSQL, which the benchmarks run bare.
+pub const SELECT: &str = ONE.as_str();
 
 const UPDATE_BALANCE: Text = Text::update("account", BalanceRow::COLUMNS, 3,
     " WHERE customer_id = $1 AND account_id = $2 AND (balance_as_of IS NULL OR balance_as_of < $9)");
 
 statements! {
     FIND = { SELECT };
-    [heavy] LIST = { concat!(nested!("(SELECT * FROM account WHERE customer_id = $1 AND account_id > $2
-        ORDER BY account_id LIMIT $3)", "$4"), " ORDER BY a.account_id, p.premise_id, m.meter_id") };
+    [heavy] LIST = { PAGE.as_str() };
     UPDATE = {"UPDATE account SET sealed = $3, version = version + 1, updated_at = $4
         WHERE customer_id = $1 AND account_id = $2"};
     SET_STATUS = {"UPDATE account SET status = $3, version = version + 1, updated_at = $4
         WHERE customer_id = $1 AND account_id = $2"};
-    TOTALS = {concat!("SELECT ", balance_columns!(), ",
+    TOTALS = {sql!("SELECT " [BalanceRow] ",
             (SELECT count(*) FROM premise p WHERE p.customer_id = a.customer_id AND p.account_id = a.account_id
                 AND p.status = 'active'),
             (SELECT count(DISTINCT m.meter_id) FROM premise p
@@ -120,10 +111,10 @@ statements! {
     REPORT = { UPDATE_BALANCE.as_str() };
     // Of a batch's accounts: whose they are, and what was reported last.
     REPORTED = {
-        sqlite concat!("SELECT o.account_id, o.customer_id, ", balance_columns!(), " FROM account_owner o
+        sqlite sql!("SELECT o.account_id, o.customer_id, " [BalanceRow] " FROM account_owner o
             JOIN account a ON a.customer_id = o.customer_id AND a.account_id = o.account_id
             WHERE o.account_id IN (SELECT value FROM json_each($1)) ORDER BY o.account_id"),
-        postgres concat!("SELECT o.account_id, o.customer_id, ", balance_columns!(), " FROM account_owner o
+        postgres sql!("SELECT o.account_id, o.customer_id, " [BalanceRow] " FROM account_owner o
             JOIN account a ON a.customer_id = o.customer_id AND a.account_id = o.account_id
             WHERE o.account_id = ANY($1) ORDER BY o.account_id FOR UPDATE OF a")
     };
@@ -242,15 +233,6 @@ pub(crate) fn report_one() -> &'static crate::db::Sql {
     &REPORT
 }
 
-/// A balance as Billing reports it, for one account of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct Reported {
-    /// The account.
-    pub account: AccountId,
-    /// The balance, with the instant of the report.
-    pub balance: Balance,
-}
-
 /// What became of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Booked {
@@ -265,8 +247,8 @@ pub enum Booked {
 }
 
 /// Stores reported balances: the newest of an account counts. The rows are locked in the order of their ids.
-pub async fn report(batch: &mut Batch<'_>, reports: &[Reported]) -> Result<Vec<Booked>, StoreError> {
-    let ids: Vec<i64> = reports.iter().map(|report| report.account.get()).collect();
+pub async fn report(batch: &mut Batch<'_>, reports: &[BalanceReport]) -> Result<Vec<Booked>, StoreError> {
+    let ids: Vec<i64> = reports.iter().map(|report| report.account_id.get()).collect();
     let mut known = std::collections::BTreeMap::new();
     for row in batch.rows(&REPORTED, params![ids]).await? {
         let mut row = row.read();
@@ -274,20 +256,21 @@ pub async fn report(batch: &mut Batch<'_>, reports: &[Reported]) -> Result<Vec<B
         known.insert(account, (customer, Balance::from(BalanceRow::read(&mut row)?)));
     }
     let mut booked = Vec::with_capacity(reports.len());
-    for Reported { account, balance } in reports {
-        let Some((customer, last)) = known.get_mut(account) else {
+    for report in reports {
+        let (account, balance) = (report.account_id, report.balance());
+        let Some((customer, last)) = known.get_mut(&account) else {
             booked.push(Booked::Unknown);
             continue;
         };
         booked.push(match balance.as_of.cmp(&last.as_of) {
             std::cmp::Ordering::Less => Booked::Unchanged,
-            std::cmp::Ordering::Equal if balance == last => Booked::Unchanged,
+            std::cmp::Ordering::Equal if balance == *last => Booked::Unchanged,
             std::cmp::Ordering::Equal => Booked::Contradicts,
             std::cmp::Ordering::Greater => {
-                let mut row = params![*account];
-                row.extend(BalanceRow::from(*balance).bind());
+                let mut row = params![account];
+                row.extend(BalanceRow::from(balance).bind());
                 batch.change(*customer, &REPORT, row).await?;
-                *last = *balance;
+                *last = balance;
                 Booked::Accepted
             }
         });

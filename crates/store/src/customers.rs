@@ -14,20 +14,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, Store, StoreError,
-    accounts::{self, AccountRow, account_columns},
-    db::{columns, params, statements},
+    accounts::{self, AccountRow},
+    db::{columns, params, sql, statements},
     sealed::{self, SealedRow, reveal},
 };
 
 columns! {
     /// A customer's own columns.
-    CustomerRow, customer_columns of "c" {
+    CustomerRow of "c" {
         status: Status, created_at: Instant, version: i64, sealed: Vec<u8>,
     }
 }
 
 statements! {
-    FIND = {concat!("SELECT k.wrapped, ", customer_columns!(), ", ", account_columns!(), "
+    FIND = {sql!("SELECT k.wrapped, " [CustomerRow] ", " [AccountRow] "
         FROM customer c
         JOIN customer_key k ON k.customer_id = c.customer_id
         LEFT JOIN account a ON a.customer_id = c.customer_id

@@ -47,7 +47,7 @@ impl Change<'_> {
     /// A new id.
     pub(crate) async fn new_id<I: Allocated>(&mut self) -> Result<I, StoreError> {
         let rows = self.rows(&NEXT, params![I::SEQUENCE]).await?;
-        let id: Option<I> = rows.into_iter().next().map(|row| row.read().get()).transpose()?;
+        let id: Option<I> = rows.into_iter().next().map(|row| row.read().id()).transpose()?;
         Ok(id.ok_or_else(|| DbError::Corrupt(format!("the sequence of {} is missing", I::SEQUENCE)))?)
     }
 }
@@ -56,5 +56,5 @@ impl Change<'_> {
 pub(crate) async fn pass<I: Allocated>(tx: &mut Tx, largest: Option<I>) -> Result<(), DbError> {
     let Some(largest) = largest else { return Ok(()) };
     // One engine answers with a row, the other with a count.
-    tx.rows(&PASS, params![I::SEQUENCE, largest]).await.map(drop)
+    tx.rows(&PASS, params![I::SEQUENCE, largest.get()]).await.map(drop)
 }

@@ -13,7 +13,7 @@ use domain::{
 
 use crate::{
     Change, Scope, Store, StoreError,
-    db::{DbError, Row, columns, params, statements},
+    db::{DbError, Row, columns, params, sql, statements},
 };
 
 /// How long a claimed job belongs to its runner.
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: i64 = 3600 * SECOND;
 
 columns! {
     /// A job.
-    JobRow, job_columns of "j" {
+    JobRow of "j" {
         job_id: JobId, customer_id: CustomerId, kind: JobKind, subject_id: i64, reason: String, due_at: Instant,
         attempts: i64,
     }
@@ -39,16 +39,15 @@ statements! {
     DROP = {"DELETE FROM job WHERE customer_id = $1 AND kind = $2 AND subject_id = $3"};
     // A lease that ran out counts as none. What is tried again waits until `not_before`.
     CLAIM = {
-        sqlite concat!("UPDATE job AS j SET lease = $1, leased_until = $2, attempts = attempts + 1
-            WHERE j.job_id IN (SELECT job_id FROM job WHERE not_before <= $3
-                AND (leased_until IS NULL OR leased_until <= $3) ORDER BY not_before, job_id LIMIT $4)
-            RETURNING job_id, customer_id, kind, subject_id, reason, due_at, attempts"),
-        postgres concat!("UPDATE job AS j SET lease = $1, leased_until = $2, attempts = attempts + 1
-            WHERE j.job_id IN (SELECT job_id FROM job WHERE not_before <= $3
+        sqlite "UPDATE job SET lease = $1, leased_until = $2, attempts = attempts + 1
+            WHERE job_id IN (SELECT job_id FROM job WHERE not_before <= $3
+                AND (leased_until IS NULL OR leased_until <= $3) ORDER BY not_before, job_id LIMIT $4)",
+        postgres "UPDATE job SET lease = $1, leased_until = $2, attempts = attempts + 1
+            WHERE job_id IN (SELECT job_id FROM job WHERE not_before <= $3
                 AND (leased_until IS NULL OR leased_until <= $3) ORDER BY not_before, job_id LIMIT $4
-                FOR UPDATE SKIP LOCKED)
-            RETURNING ", job_columns!())
+                FOR UPDATE SKIP LOCKED)"
     };
+    CLAIMED = {sql!("SELECT " [JobRow] " FROM job j WHERE j.lease = $1 ORDER BY j.due_at, j.job_id")};
     DONE = {"DELETE FROM job WHERE customer_id = $1 AND job_id = $2 AND lease = $3"};
     POSTPONE = {"UPDATE job SET lease = NULL, leased_until = NULL, not_before = $3 WHERE job_id = $1 AND lease = $2"};
     WAITING = {"SELECT count(*) FROM job WHERE due_at <= $1"};
@@ -134,7 +133,8 @@ impl Store {
         }
         let lease = self.random_id()?;
         let mut tx = self.db.begin().await?;
-        let rows = tx.rows(&CLAIM, params![lease, now.plus(LEASE), now, AT_ONCE]).await?;
+        tx.execute(&CLAIM, params![lease, now.plus(LEASE), now, AT_ONCE]).await?;
+        let rows = tx.rows(&CLAIMED, params![lease]).await?;
         tx.commit().await?;
         rows.into_iter().map(|row| Claimed::of(row, lease)).collect()
     }

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use crypto::{Keyring, Random};
 use domain::{
     ids::CustomerId,
-    policy::{Categories, Identity, Rule},
+    policy::{Identity, Rule},
     time::Clock,
 };
 
@@ -61,7 +61,7 @@ pub use crate::{
     open::{Location, OpenError, Options},
     operate::{Operator, verify_audit},
     scope::{AccessReason, Caller, Crowd, Origin, Refusal, Scope},
-    session::{Change, Session},
+    session::{Change, Session, Snapshot},
     transaction::{Act, Batch, Transaction},
 };
 
@@ -80,7 +80,6 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         links::STATEMENTS,
         meters::STATEMENTS,
         open::STATEMENTS,
-        operate::STATEMENTS,
         outbox::STATEMENTS,
         preferences::STATEMENTS,
         premises::STATEMENTS,
@@ -146,6 +145,14 @@ impl Store {
         Session::new(self, scope, None)
     }
 
+    /// Starts reading within a scope, in several statements which see one state of the database.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no connection is free in time.
+    pub async fn snapshot<'a>(&'a self, scope: &'a Scope) -> Result<Snapshot<'a>, StoreError> {
+        Snapshot::take(self, scope).await
+    }
+
     /// Starts a change within a scope, under the lock of its customer's row. A request with an idempotency key
     /// asks for [`Transaction::kept`] next.
     ///
@@ -203,7 +210,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let record = self.record(scope.actor(), scope.rule(), Some(scope.customer()), outcome)?;
         let record = Record { resource, detail: Some(detail), ..record };
-        self.audit.append(record).await.map(drop).map_err(|_| StoreError::AuditUnavailable)
+        self.audit.append(record).await.map_err(|_| StoreError::AuditUnavailable)
     }
 
     /// Opens rows of many customers, after one record for each customer is durable, all of them in one commit of
@@ -225,18 +232,18 @@ impl Store {
         found.into_iter().map(|one| one.open(&receipt)).collect()
     }
 
-    /// Commits the record of a refused request of a verified caller; `reason` is what staff said, `customer` whose
-    /// data they asked for.
+    /// Starts the record of a refused request of a verified caller; `reason` is what staff said. Whoever refuses waits
+    /// for it, whoever fails need not.
     ///
     /// # Errors
-    /// [`StoreError::AuditUnavailable`] when the record is not durable in time.
-    pub async fn refused(
+    /// [`StoreError::AuditUnavailable`] when too many records wait.
+    pub fn refused(
         &self,
         caller: &Caller,
         reason: Option<&AccessReason>,
         status: u16,
         resource: Option<String>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<audit::Submitted, StoreError> {
         let (at, kind) = (self.clock.now(), caller.kind());
         let link = caller.link.as_deref();
         let customer = link.map(|link| link.customer);
@@ -255,7 +262,7 @@ impl Store {
             who,
             ..Record::new(at, kind, caller.action, Outcome::Refused)
         };
-        self.audit.append(record).await.map(drop).map_err(|_| StoreError::AuditUnavailable)
+        self.audit.submit(record).map_err(|_| StoreError::AuditUnavailable)
     }
 
     /// Notes a failed authentication. It does not wait: a flood of bad tokens must not slow anybody down.
@@ -286,7 +293,11 @@ impl Store {
             Basis::Staff(reason) => (None, reason.as_ref()),
             Basis::Service | Basis::Job(_) | Basis::Message(_) | Basis::Counterpart => (None, None),
         };
-        let source = if let Basis::Message(source) = basis { Some(format!("source={source}")) } else { None };
+        let detail = match basis {
+            Basis::Message(source) => Some(format!("source={source}")),
+            Basis::Job(job) => Some(format!("job={job}")),
+            Basis::Owner(_) | Basis::Staff(_) | Basis::Service | Basis::Counterpart => None,
+        };
         Ok(Record {
             role: *role,
             actor_hash: self.actor_hash(kind, identity.as_ref()),
@@ -296,7 +307,7 @@ impl Store {
             ticket: reason.and_then(|reason| reason.ticket.clone()),
             categories: rule.categories,
             request_id: origin.request_id.clone(),
-            detail: source,
+            detail,
             who: self.who(at, link, customer, identity.as_ref(), origin)?,
             ..Record::new(at, kind, rule.action, outcome)
         })

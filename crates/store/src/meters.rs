@@ -12,13 +12,13 @@ use domain::{
 
 use crate::{
     Guarded, Session, StoreError,
-    db::{DbError, Reader, columns, params, statements},
-    premises::{self, PremiseRow, premise_columns},
+    db::{DbError, Reader, columns, params, sql, statements},
+    premises::{self, PremiseRow},
 };
 
 columns! {
     /// A meter's own columns.
-    MeterRow, meter_columns of "m" {
+    MeterRow of "m" {
         meter_id: MeterId, meter_number: MeterNumber, kind as "type": MeterType, status: MeterStatus,
         service_point_id: ServicePointId, installed_on: LocalDate, multiplier: i64, dials: i64, installed_at: Instant,
         removed_at: Option<Instant>,
@@ -26,37 +26,27 @@ columns! {
 }
 
 /// The last reading of meter `m` within the occupancy `p`.
-macro_rules! last_reading_columns {
-    () => {
-        "(SELECT r.value FROM reading r WHERE r.meter_id = m.meter_id AND r.register = 'delivered' AND r.is_current
+const LAST_READING: &str = "(SELECT r.value FROM reading r WHERE r.meter_id = m.meter_id AND r.register = 'delivered' AND r.is_current
             AND r.read_at >= p.start_at AND (p.end_at IS NULL OR r.read_at <= p.end_at)
             ORDER BY r.read_at DESC LIMIT 1),
          (SELECT r.read_at FROM reading r WHERE r.meter_id = m.meter_id AND r.register = 'delivered' AND r.is_current
             AND r.read_at >= p.start_at AND (p.end_at IS NULL OR r.read_at <= p.end_at)
-            ORDER BY r.read_at DESC LIMIT 1)"
-    };
-}
+            ORDER BY r.read_at DESC LIMIT 1)";
 /// The meters `m` of an occupancy `p`: at one of its service points while it lasted. An available meter has
 /// no occupant, so that only past occupants see it.
-macro_rules! meters_of_premise {
-    () => {
-        "LEFT JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
+pub(crate) const METERS_OF_PREMISE: &str = "LEFT JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
          LEFT JOIN meter m ON m.service_point_id = ps.service_point_id
             AND (m.removed_at IS NULL OR m.removed_at > p.start_at)
             AND (p.end_at IS NULL OR m.installed_at < p.end_at)
-            AND (p.end_at IS NOT NULL OR m.status <> 'available')"
-    };
-}
-pub(crate) use meters_of_premise;
+            AND (p.end_at IS NOT NULL OR m.status <> 'available')";
 
 statements! {
-    [heavy] AT_PREMISE = { concat!("SELECT p.start_at, p.end_at, ", meter_columns!(), ", ", last_reading_columns!(), "
-        FROM premise p ", meters_of_premise!(), "
+    [heavy] AT_PREMISE = { sql!("SELECT p.start_at, p.end_at, " [MeterRow] ", " (LAST_READING) "
+        FROM premise p " (METERS_OF_PREMISE) "
         WHERE p.customer_id = $1 AND p.premise_id = $2 AND (p.end_at IS NULL OR p.end_at > $3) AND m.meter_id > $4
         ORDER BY m.meter_id LIMIT $5") };
     // The latest occupancy wins where a customer left and came back.
-    FIND = { concat!("SELECT k.wrapped, ", premise_columns!(), ", ", meter_columns!(), ", ",
-        last_reading_columns!(), "
+    FIND = { sql!("SELECT k.wrapped, " [PremiseRow] ", " [MeterRow] ", " (LAST_READING) "
         FROM meter m
         JOIN premise_service_point ps ON ps.service_point_id = m.service_point_id
         JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
@@ -66,8 +56,8 @@ statements! {
             AND (p.end_at IS NULL OR m.installed_at < p.end_at)
             AND (p.end_at IS NOT NULL OR m.status <> 'available')
         ORDER BY p.start_at DESC LIMIT 1") };
-    [heavy] OF_ACCOUNTS = { concat!("SELECT p.account_id, p.premise_id, p.start_at, p.end_at, ", meter_columns!(), "
-        FROM premise p ", meters_of_premise!(), "
+    [heavy] OF_ACCOUNTS = { sql!("SELECT p.account_id, p.premise_id, p.start_at, p.end_at, " [MeterRow] "
+        FROM premise p " (METERS_OF_PREMISE) "
         WHERE p.customer_id = $1 AND (p.account_id = $2 OR $2 = 0) AND (p.end_at IS NULL OR p.end_at > $3)
             AND m.meter_id IS NOT NULL
         ORDER BY p.account_id, p.premise_id, m.meter_id") };

@@ -4,7 +4,7 @@ use std::{io::BufRead, sync::Arc};
 
 use crypto::Keyring;
 use domain::{
-    ids::{CustomerId, Id as _},
+    ids::CustomerId,
     policy::Categories,
     time::Instant,
 };
@@ -12,9 +12,8 @@ use domain::{
 use crate::{
     DbError, Location, Store, StoreError,
     audit::{self, ActorKind, Dropped, Filter, Outcome, Plan, Record, Report, Shown, VerifyError, who},
-    db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
+    db::{Db, postgres::Postgres, sqlite::Sqlite},
     keys,
-    links::subject_hash,
 };
 
 /// Somebody at the command line.
@@ -79,7 +78,7 @@ impl Store {
             who: Some(who::seal(self.keyring.actor(), customer, at, &who).map_err(crypto::KeyError::Unwrap)?),
             ..Record::new(at, ActorKind::Operator, action, Outcome::Read)
         };
-        self.audit.append(record).await.map(drop).map_err(|_| StoreError::AuditUnavailable)
+        self.audit.append(record).await.map_err(|_| StoreError::AuditUnavailable)
     }
 }
 

@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, StoreError,
-    db::{Text, columns, params, statements},
+    db::{Text, columns, params, sql, statements},
     sealed::{self, SealedRow, reveal},
 };
 
 columns! {
     /// What a customer chose.
-    PreferenceRow, preference_columns of "p" {
+    PreferenceRow of "p" {
         bill_delivery: BillDelivery, bill_ready: bool, payment_due: bool, outage_alerts: bool, high_usage_alerts: bool,
         auto_pay_enabled: bool, payment_method_id: Option<String>, language: Language, email_status: EmailStatus,
         sms_consent: bool, sms_consent_at: Option<Instant>, marketing_consent: bool,
@@ -34,7 +34,7 @@ const UPDATE_ALL: Text = Text::update("preference", PreferenceRow::COLUMNS, 3,
     ", version = version + 1, updated_at = $2 WHERE customer_id = $1");
 
 statements! {
-    FIND = {concat!("SELECT k.wrapped, p.version, ", preference_columns!(), "
+    FIND = {sql!("SELECT k.wrapped, p.version, " [PreferenceRow] "
         FROM preference p JOIN customer_key k ON k.customer_id = p.customer_id
         WHERE p.customer_id = $1")};
     UPDATE = { UPDATE_ALL.as_str() };

@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, StoreError,
-    db::{Row, columns, params, statements},
-    meters::{MeterRow, meter_columns, meters_of_premise},
+    db::{Row, columns, params, sql, statements},
+    meters::{METERS_OF_PREMISE, MeterRow},
     sealed::{self, SealedRow, reveal},
 };
 
 columns! {
     /// A premise's own columns.
-    PremiseRow, premise_columns of "p" {
+    PremiseRow of "p" {
         premise_id: PremiseId, account_id: AccountId, status: Status, is_primary: bool, service_start_date: LocalDate,
         service_end_date: Option<LocalDate>, start_at: Instant, end_at: Option<Instant>, version: i64, sealed: Vec<u8>,
     }
@@ -32,24 +32,22 @@ columns! {
 
 columns! {
     /// A service point's own columns.
-    ServicePointRow, service_point_columns of "s" { service_point_id: ServicePointId, sealed: Vec<u8> }
+    ServicePointRow of "s" { service_point_id: ServicePointId, sealed: Vec<u8> }
 }
 
 statements! {
-    FIND = { concat!("SELECT k.wrapped, ", premise_columns!(), ", ", service_point_columns!(), ", w.name, w.outage_phone, ",
-        meter_columns!(), "
-        FROM premise p JOIN customer_key k ON k.customer_id = p.customer_id ", meters_of_premise!(), "
+    FIND = { sql!("SELECT k.wrapped, " [PremiseRow] ", " [ServicePointRow] ", w.name, w.outage_phone, " [MeterRow] "
+        FROM premise p JOIN customer_key k ON k.customer_id = p.customer_id " (METERS_OF_PREMISE) "
         LEFT JOIN service_point s ON s.service_point_id = ps.service_point_id
         LEFT JOIN wires_company w ON w.wires_company_id = s.wires_company_id
         WHERE p.customer_id = $1 AND p.premise_id = $2 AND (p.end_at IS NULL OR p.end_at > $3)
         ORDER BY s.service_point_id, m.meter_id") };
-    [heavy] OF_ACCOUNT = { concat!("SELECT k.wrapped, ", premise_columns!(), ", ", service_point_columns!(), ", w.name, w.outage_phone, ",
-        meter_columns!(), "
+    [heavy] OF_ACCOUNT = { sql!("SELECT k.wrapped, " [PremiseRow] ", " [ServicePointRow] ", w.name, w.outage_phone, " [MeterRow] "
         FROM account a
         JOIN customer_key k ON k.customer_id = a.customer_id
         LEFT JOIN (SELECT * FROM premise WHERE customer_id = $1 AND account_id = $2 AND premise_id > $3
             AND (end_at IS NULL OR end_at > $4) ORDER BY premise_id LIMIT $5) p
-            ON p.customer_id = a.customer_id AND p.account_id = a.account_id ", meters_of_premise!(), "
+            ON p.customer_id = a.customer_id AND p.account_id = a.account_id " (METERS_OF_PREMISE) "
         LEFT JOIN service_point s ON s.service_point_id = ps.service_point_id
         LEFT JOIN wires_company w ON w.wires_company_id = s.wires_company_id
         WHERE a.customer_id = $1 AND a.account_id = $2

@@ -2,6 +2,7 @@
 
 use domain::{
     ids::{Id, MeterId, ReadingId},
+    input::Named,
     meters::{Meter, Served},
     policy::Categories,
     premises::Premise,

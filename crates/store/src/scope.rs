@@ -125,6 +125,11 @@ impl Caller {
         &self.identity
     }
 
+    /// What they ask for: the operation's name.
+    pub fn action(&self) -> &'static str {
+        self.action
+    }
+
     /// The rule that one of the caller's roles has.
     ///
     /// # Errors

@@ -75,6 +75,25 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Reading within a scope in several statements which see one state of the database.
+#[derive(Debug)]
+pub struct Snapshot<'a> {
+    store: &'a Store,
+    scope: &'a Scope,
+    tx: Tx,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(crate) async fn take(store: &'a Store, scope: &'a Scope) -> Result<Self, StoreError> {
+        Ok(Self { store, scope, tx: store.db.snapshot().await? })
+    }
+
+    /// Reads in it.
+    pub fn session(&mut self) -> Session<'_> {
+        Session::new(self.store, self.scope, Some(&mut self.tx))
+    }
+}
+
 /// Changing one customer's rows, inside a transaction.
 #[derive(Debug)]
 pub struct Change<'a> {
@@ -101,6 +120,11 @@ statements! {
 impl<'a> Change<'a> {
     pub(crate) fn new(session: Session<'a>, now: Instant) -> Self {
         Self { session, now }
+    }
+
+    /// Looks into a guarded value for the change's own logic.
+    pub fn peek<'g, T>(&self, guarded: &'g Guarded<T>) -> &'g T {
+        guarded.inside()
     }
 
     /// The instant of this change.

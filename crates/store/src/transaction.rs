@@ -137,33 +137,31 @@ impl<'a> Transaction<'a> {
     /// [`StoreError::OutcomeUnknown`] when the connection was lost during the commit and the record could
     /// not be looked up afterwards; every other error means that nothing was changed. Before anything is durable it
     /// is checked that every party has its act, and that the answer reveals no more than the rule says.
-    pub async fn commit_all<T>(mut self, mut acts: BTreeMap<CustomerId, Act>, answer: Guarded<T>) -> Result<T, StoreError> {
-        let Self { store, lead, others, now, .. } = &mut self;
-        let (store, now) = (*store, *now);
-        let categories = lead.scope.rule().categories;
-        if answer.customer() != lead.scope.customer() || !categories.contains(answer.categories()) {
+    pub async fn commit_all<T>(self, mut acts: BTreeMap<CustomerId, Act>, answer: Guarded<T>) -> Result<T, StoreError> {
+        let Self { store, mut tx, now, mut lead, mut others, claim } = self;
+        let (customer, categories) = (lead.scope.customer(), lead.scope.rule().categories);
+        if answer.customer() != customer || !categories.contains(answer.categories()) {
             return Err(StoreError::Unreceipted);
         }
         let mut last = None;
-        for party in others.values_mut().chain([lead]) {
-            let act = acts.remove(&party.scope.customer()).ok_or(StoreError::Unlocked)?;
-            let Act { outcome, resource, version, events } = act;
+        for party in others.values_mut().chain([&mut lead]) {
+            let of = party.scope.customer();
+            let Act { outcome, resource, version, events } = acts.remove(&of).ok_or(StoreError::Unlocked)?;
             if let Events::Of(events) = &events {
-                write_events(store, &mut self.tx, party, now, version, events).await?;
+                write_events(store, &mut tx, party, now, version, events).await?;
             }
-            let record = store.record(party.scope.actor(), party.scope.rule(), Some(party.scope.customer()), outcome)?;
-            let record = audit::Record { resource, at: record.at, ..record };
+            let record = store.record(party.scope.actor(), party.scope.rule(), Some(of), outcome)?;
             let id = store.random_id()?;
-            audit::intake::insert(&mut self.tx, store.keyring.audit(), id, record).await?;
+            audit::intake::insert(&mut tx, store.keyring.audit(), id, audit::Record { resource, ..record }).await?;
             last = Some(id);
         }
         if !acts.is_empty() {
             return Err(StoreError::Unlocked);
         }
-        let Self { tx, lead, claim, .. } = self;
-        let _until_committed = claim;
-        finish(store, tx, lead.scope.customer(), last.ok_or(StoreError::Unlocked)?).await?;
-        answer.open(&crate::Receipt::new(lead.scope.customer(), categories))
+        finish(store, tx, customer, last.ok_or(StoreError::Unlocked)?).await?;
+        // Held until it is durable.
+        drop(claim);
+        answer.open(&crate::Receipt::new(customer, categories))
     }
 }
 

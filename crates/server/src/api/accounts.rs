@@ -1,27 +1,27 @@
-//! Accounts: detail, list, edit and summary.
+//! Accounts: detail, list, edit, summary, and their end.
 
 use std::collections::BTreeMap;
 
-use axum::response::Response;
 use domain::{
-    accounts::{Account, AccountEdit, Balance, Status},
-    ids::{AccountId, Id},
+    accounts::{Account, AccountEdit, AccountTotals, Balance, Deactivation},
+    ids::AccountId,
     input::Members,
-    personal::Personal,
-    policy::Categories,
-    time::{Instant, LocalDate},
-    values::{Money, Nickname},
+    policy::{Categories, Roles},
+    status::Status,
+    time::{Instant, LocalDate, Zone},
+    values::{AccountNumber, Money, Nickname},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    call::{Call, Change, Editable},
+    call::Call,
     params::PageQuery,
     premises::PremiseInAccount,
-    problem::Problem,
-    route::Route,
+    problem::{self, Problem},
+    route::{Route, example, group},
     usage::{TypeUsage, UsageWindow, type_usages},
+    wire::{Editable, Listed, Page, Represents, Shown},
 };
 use crate::app::accounts;
 
@@ -29,14 +29,13 @@ use crate::app::accounts;
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Account")]
-pub struct AccountDetail<'a> {
+struct AccountDetail {
     /// The id.
     account_id: AccountId,
     /// The number on the bill: 4 to 20 characters.
-    account_number: &'a str,
+    account_number: AccountNumber,
     /// What the customer calls it.
-    #[schemars(with = "Option<Nickname>")]
-    nickname: Option<&'a str>,
+    nickname: Option<Shown<Nickname>>,
     /// Where it is in its life.
     status: Status,
     /// All that is owed, in dollars; negative is credit; null when Billing never reported.
@@ -46,57 +45,66 @@ pub struct AccountDetail<'a> {
     /// The last payment, in dollars.
     last_payment_amount: Option<Money>,
     /// The premises, by id.
-    premises: Vec<PremiseInAccount<'a>>,
+    premises: Vec<PremiseInAccount>,
 }
 
-impl<'a> AccountDetail<'a> {
-    fn of(account: &'a Account) -> Self {
+impl Represents for AccountDetail {
+    type Of = Account;
+    fn of(account: Account, _: &Zone) -> Self {
         let Account { id, customer: _, number, nickname, status, balance, version: _, premises } = account;
         let Balance { current, last_payment_date, last_payment_amount, .. } = balance;
-        #[expect(clippy::disallowed_methods, reason = "a wire module: the owner's own data, after its audit record")]
-        let nickname = nickname.as_ref().map(Personal::reveal);
         Self {
-            account_id: *id,
-            account_number: number.as_str(),
-            nickname,
-            status: *status,
-            current_balance: *current,
-            last_payment_date: *last_payment_date,
-            last_payment_amount: *last_payment_amount,
-            premises: premises.iter().map(PremiseInAccount::of).collect(),
+            account_id: id,
+            account_number: number,
+            nickname: nickname.map(Shown),
+            status,
+            current_balance: current,
+            last_payment_date,
+            last_payment_amount,
+            premises: premises.into_iter().map(PremiseInAccount::of).collect(),
         }
     }
 }
 
-impl Editable for AccountDetail<'_> {
-    type Edit = AccountEdit;
-    const FIXED: &'static [&'static str] = &["accountId", "accountNumber", "status"];
+impl Editable for AccountDetail {
+    const EDITABLE: &'static [&'static str] = AccountEdit::MEMBERS;
     const IGNORED: &'static [&'static str] = &["currentBalance", "lastPaymentDate", "lastPaymentAmount", "premises"];
-    const EDITABLE: &'static [&'static str] = &["nickname"];
-
-    fn read(&self, members: &mut Members<'_, '_>) -> Option<AccountEdit> {
-        Some(AccountEdit { nickname: members.required("nickname")? })
+    fn read(members: &mut Members<'_, '_>, _: &Account) -> Option<AccountEdit> {
+        AccountEdit::read(members)
     }
 }
 
-/// A page of accounts.
+impl Listed for AccountDetail {
+    const PLURAL: &'static str = "accounts";
+    const ENVELOPE: &'static str = "Accounts";
+}
+
+/// An account as staff see it: the customer's own form, and more.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Accounts<'a> {
-    /// Each as in its detail.
-    accounts: Vec<AccountDetail<'a>>,
-    /// What `cursor` takes for the next page; null on the last one.
-    next_cursor: Option<String>,
+struct StaffAccount {
+    #[serde(flatten)]
+    account: AccountDetail,
+    /// Counts the changes of the account's own row.
+    version: i64,
+    /// The members that this role sees in part only, as JSON pointers.
+    masked: Vec<&'static str>,
+}
+
+impl Represents for StaffAccount {
+    type Of = Account;
+    fn of(account: Account, zone: &Zone) -> Self {
+        Self { version: account.version, masked: Vec::new(), account: AccountDetail::of(account, zone) }
+    }
 }
 
 /// The summary of an account.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct AccountSummary<'a> {
+struct AccountSummary {
     account_id: AccountId,
-    account_number: &'a str,
-    #[schemars(with = "Option<Nickname>")]
-    nickname: Option<&'a str>,
+    account_number: AccountNumber,
+    nickname: Option<Shown<Nickname>>,
     status: Status,
     /// All that is owed, in dollars; negative is credit; null when Billing never reported.
     current_balance: Option<Money>,
@@ -120,33 +128,23 @@ struct AccountSummary<'a> {
     usage_to: LocalDate,
     /// Delivered usage by type of meter.
     usage_by_type: BTreeMap<&'static str, TypeUsage>,
+    /// Whether readings cover the whole window.
+    usage_complete: bool,
 }
 
-async fn get_account(call: Call<AccountId>) -> Result<Response, Problem> {
-    let account = accounts::find(&call.app, &call.scope, call.path).await?;
-    call.reply(&AccountDetail::of(&account))
+async fn list_accounts(call: Call<(), PageQuery>) -> Result<Page<AccountDetail>, Problem> {
+    let found = accounts::list(&call.app, &call.scope, call.after()?, call.limit()).await?;
+    call.page(found, |account| account.id, |account| AccountDetail::of(account, &call.app.zone)).await
 }
 
-async fn edit_account(call: Call<AccountId, (), Change>) -> Result<Response, Problem> {
-    let edit = |account: &Account| call.edit(&AccountDetail::of(account));
-    let account = accounts::update(&call.app, &call.scope, call.path, edit).await?;
-    call.reply(&AccountDetail::of(&account))
-}
-
-async fn list_accounts(call: Call<(), PageQuery>) -> Result<Response, Problem> {
-    let PageQuery { limit, cursor } = &call.query;
-    let after = call.position::<1>(cursor.as_deref())?.and_then(|[id]| AccountId::new(id));
-    let mut found = accounts::list(&call.app, &call.scope, after, limit.saturating_add(1)).await?;
-    let next_cursor = call.next(&mut found, *limit, |account| [account.id.get()]);
-    call.reply(&Accounts { accounts: found.iter().map(AccountDetail::of).collect(), next_cursor })
-}
-
-async fn get_summary(call: Call<AccountId, UsageWindow>) -> Result<Response, Problem> {
-    let summary = accounts::summary(&call.app, &call.scope, call.path, call.query.window).await?;
-    let AccountDetail { account_id, account_number, nickname, status, .. } = AccountDetail::of(&summary.account);
-    let Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of } =
-        summary.account.balance;
-    call.reply(&AccountSummary {
+async fn get_summary(call: Call<AccountId, UsageWindow>) -> Result<AccountSummary, Problem> {
+    let found = accounts::summary(&call.app, &call.scope, call.path, call.query.window).await?;
+    let ((account, totals), usage) = call.open(found).await?;
+    let AccountDetail { account_id, account_number, nickname, status, .. } =
+        AccountDetail::of(account, &call.app.zone);
+    let AccountTotals { balance, premises, meters } = totals;
+    let Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of } = balance;
+    Ok(AccountSummary {
         account_id,
         account_number,
         nickname,
@@ -158,43 +156,47 @@ async fn get_summary(call: Call<AccountId, UsageWindow>) -> Result<Response, Pro
         last_payment_date,
         last_payment_amount,
         balance_as_of: as_of,
-        total_premises: summary.premises,
-        total_meters: summary.meters,
+        total_premises: premises,
+        total_meters: meters,
         usage_from: call.query.from,
         usage_to: call.query.to,
-        usage_by_type: type_usages(&summary.usage),
+        usage_complete: usage.values().all(|(usage, _)| usage.complete),
+        usage_by_type: type_usages(&usage),
     })
 }
-
-const EXAMPLE: &str = r#"{"accountId":1001,"accountNumber":"1234567890","nickname":null,"status":"active","currentBalance":142.50,"lastPaymentDate":"2024-12-15","lastPaymentAmount":128.75,"premises":[{"premiseId":2001,"street":"123 Main Street","unit":null,"city":"Anytown","state":"TX","zip":"75001","isPrimary":true,"meters":[{"meterId":3001,"meterNumber":"E-12345678","type":"electric","status":"active"}]}]}"#;
-const SUMMARY: &str = r#"{"accountId":1001,"accountNumber":"1234567890","nickname":null,"status":"active","currentBalance":142.50,"dueAmount":142.50,"pastDueAmount":0.00,"nextDueDate":"2025-01-22","lastPaymentDate":"2024-12-15","lastPaymentAmount":128.75,"balanceAsOf":"2025-01-15T11:05:00Z","totalPremises":1,"totalMeters":1,"usageFrom":"2024-12-16","usageTo":"2025-01-15","usageByType":{"electric":{"usage":1017,"unit":"kWh"}}}"#;
 
 /// The operations on accounts.
 pub fn routes() -> Vec<Route> {
     const ONE: Categories =
-        Categories::ACCOUNT.and(Categories::BALANCE).and(Categories::PREMISE).and(Categories::METER);
-    let mut routes = vec![
-        Route::get::<Accounts<'_>, _, _, _>("/api/accounts", "listAccounts", list_accounts)
-            .about("Accounts", "List all accounts of the customer")
-            .reveals(ONE),
-        Route::get::<AccountDetail<'_>, _, _, _>("/api/accounts/{accountId}", "getAccount", get_account)
-            .about("Accounts", "Get account details")
-            .reveals(ONE)
-            .example(EXAMPLE),
-        Route::get::<AccountSummary<'_>, _, _, _>(
+        Categories::ACCOUNT.union(Categories::BALANCE).union(Categories::PREMISE).union(Categories::METER);
+    let own = [
+        Route::get("/api/accounts", "listAccounts", "List all accounts of the customer", list_accounts)
+            .example(example!("listAccounts")),
+        Route::get(
             "/api/accounts/{accountId}/summary",
             "getAccountSummary",
+            "Get account summary with balances and usage",
             get_summary,
         )
-        .about("Accounts", "Get account summary with balances and usage")
-        .reveals(ONE.and(Categories::USAGE))
-        .example(SUMMARY),
+        .reveals(ONE | Categories::USAGE)
+        .example(example!("getAccountSummary")),
     ];
-    let edit = Route::edit::<AccountDetail<'_>, _, _>(
+    let resource = Route::resource::<AccountDetail>(
         "/api/accounts/{accountId}",
-        ["putAccount", "patchAccount"],
-        edit_account,
+        ["getAccount", "putAccount", "patchAccount"],
+        ["Get account details", "Update account (nickname)"],
+        example!("getAccount"),
     );
-    routes.extend(edit.map(|r| r.about("Accounts", "Update account (nickname)").reveals(ONE).example(EXAMPLE)));
+    let mut routes = group("Accounts", ONE, own.into_iter().chain(resource));
+    let deactivate = Route::operation::<StaffAccount, Deactivation>(
+        "/api/admin/accounts/{accountId}/deactivate",
+        "deactivateAccount",
+        "End an account, today or on a later date",
+    );
+    let deactivate = deactivate
+        .staff(Roles::SUPERVISOR | Roles::ADMIN)
+        .refuses(&[problem::IN_SERVICE, problem::INVALID_TRANSITION])
+        .input_example(r#"{"effectiveDate":"2025-02-01","reason":"closed"}"#);
+    routes.extend(group("Staff", ONE, [deactivate]));
     routes
 }

@@ -4,38 +4,48 @@ use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use domain::input::{At, FieldError, Members, Node, object};
+use domain::{
+    ids::Id,
+    input::{FromInput, Node},
+    policy::Reach,
+};
 use http::{HeaderValue, Method, StatusCode, header};
-use serde::Serialize;
-use store::{Scope, idempotency::IdempotencyKey};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::{Asked, Caller, Crowd, Guarded, Scope, Transaction, idempotency::IdempotencyKey};
 
 use super::{
     cursor::Binding,
     etag::{self, Condition},
+    params::PageQuery,
     problem::{self, ErrorAt, Problem},
+    wire::{Editable, Listed, Page, Represents, read_edit, read_input},
 };
-use crate::app::{App, Failure};
+use crate::app::{self, App, Ask, Done, Failure, Once, Operation, Thing};
 
 /// A request that was authorized and read.
 #[derive(Clone)]
-pub struct Call<P = (), Q = (), B = ()> {
+pub struct Call<P = (), Q = (), B = (), S = Scope> {
     /// The service.
     pub app: Arc<App>,
     /// Whose data, and who asks.
-    pub scope: Scope,
+    pub scope: S,
     /// The path's parameters.
     pub path: P,
     /// The query's parameters.
     pub query: Q,
     /// The body.
     pub body: B,
+    pub(super) asked: Option<Arc<Asked>>,
     pub(super) head: Arc<Head>,
 }
 
 /// What every call has, whatever its types.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) action: &'static str,
+    pub(super) caller: Arc<Caller>,
+    pub(super) status: StatusCode,
     pub(super) reads: bool,
     pub(super) resource: Option<String>,
     pub(super) filters: String,
@@ -43,6 +53,41 @@ pub(super) struct Head {
     pub(super) if_none_match: Option<Condition>,
     pub(super) idempotency_key: Option<String>,
     pub(super) accept: &'static str,
+    pub(super) body: Bytes,
+}
+
+/// What authorization gave.
+#[derive(Debug)]
+pub(super) enum Right {
+    One(Scope),
+    Many(Crowd),
+}
+
+/// The right that a handler takes: to one customer's data, or to many's.
+pub trait Standing: Clone + Send + Sync + 'static {
+    /// Whose data, unless the route says otherwise.
+    const REACH: Reach;
+    /// The right, when authorization gave one of this kind.
+    #[doc(hidden)]
+    fn of(right: RightOf) -> Option<Self>;
+}
+
+/// What authorization gave, for [`Standing`] alone.
+#[derive(Debug)]
+pub struct RightOf(pub(super) Right);
+
+impl Standing for Scope {
+    const REACH: Reach = Reach::Own;
+    fn of(RightOf(right): RightOf) -> Option<Self> {
+        if let Right::One(scope) = right { Some(scope) } else { None }
+    }
+}
+
+impl Standing for Crowd {
+    const REACH: Reach = Reach::Many;
+    fn of(RightOf(right): RightOf) -> Option<Self> {
+        if let Right::Many(crowd) = right { Some(crowd) } else { None }
+    }
 }
 
 /// A body that a route accepts.
@@ -83,69 +128,123 @@ impl FromBody for Change {
     }
 }
 
-/// A representation that its owner may edit: what PUT takes is what GET gives.
-pub trait Editable: Serialize {
-    /// What an edit holds.
-    type Edit;
-    /// Members that may be sent back, but must equal what is stored.
-    const FIXED: &'static [&'static str];
-    /// Members that others report or own: ignored.
-    const IGNORED: &'static [&'static str];
-    /// Members that PUT must bring.
-    const EDITABLE: &'static [&'static str];
-    /// Reads the editable members; `self` is the present representation.
-    fn read(&self, members: &mut Members<'_, '_>) -> Option<Self::Edit>;
+/// The body of a POST; none is as good as `{}`.
+#[derive(Debug, Clone)]
+pub struct Given(Arc<Node>);
+
+impl FromBody for Given {
+    fn media_type(_: &Method) -> Option<&'static str> {
+        Some(JSON)
+    }
+    fn read(_: &Method, bytes: &[u8]) -> Result<Self, Problem> {
+        let node = if bytes.is_empty() { Node::Object(Vec::new()) } else { Node::parse(bytes)? };
+        Ok(Self(Arc::new(node)))
+    }
 }
 
-impl<P, Q, B> Call<P, Q, B> {
-    /// Answers 200 with a representation and its ETag, or 304 when the caller has it already.
-    pub fn reply(&self, representation: &impl Serialize) -> Result<Response, Problem> {
-        self.reply_bytes(encode(representation)?)
+impl Given {
+    /// Reads it.
+    pub fn read_as<T: FromInput>(&self) -> Result<T, Failure> {
+        read_input(&self.0)
+    }
+}
+
+/// An operation whose input is read behind the precondition: what is not there, or has changed, is said first.
+struct Reading<O>(Arc<Node>, std::marker::PhantomData<fn() -> O>);
+
+impl<T: Thing, O: Operation<T> + FromInput> Operation<T> for Reading<O> {
+    async fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+        id: T::Id,
+        current: &T,
+    ) -> Result<Option<domain::events::Events>, Failure> {
+        let operation: O = read_input(&self.0)?;
+        operation.perform(app, tx, id, current).await
+    }
+}
+
+/// What a handler answers with.
+pub enum Reply<R> {
+    /// A representation.
+    Now(R),
+    /// The answer of a request that was sent before, as it was kept.
+    Before(String),
+    /// Something that is written in pieces.
+    Pieces(Response),
+}
+
+/// An answer as it is kept for an idempotency key.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    status: u16,
+    location: Option<String>,
+    body: Box<RawValue>,
+}
+
+/// Writes the answer of a call.
+pub(super) struct Responder {
+    app: Arc<App>,
+    head: Arc<Head>,
+}
+
+impl Responder {
+    pub(super) fn answer<R: Serialize>(&self, reply: Reply<R>) -> Result<Response, Problem> {
+        match reply {
+            Reply::Now(representation) => self.bytes(self.head.status, None, encode(&representation)?),
+            Reply::Before(kept) => {
+                let Kept { status, location, body } = serde_json::from_str(&kept).map_err(|_| corrupt())?;
+                let status = StatusCode::from_u16(status).map_err(|_| corrupt())?;
+                self.bytes(status, location.as_deref(), Bytes::from(String::from(Box::<str>::from(body))))
+            }
+            Reply::Pieces(response) => Ok(response),
+        }
     }
 
-    /// Answers with a representation that was written by [`Call::text`].
-    pub fn reply_text(&self, representation: String) -> Result<Response, Problem> {
-        self.reply_bytes(Bytes::from(representation))
-    }
-
-    /// Writes a representation as it is kept for an idempotency key.
-    pub fn text(&self, representation: &impl Serialize) -> Result<String, Failure> {
-        serde_json::to_string(representation).map_err(|_| corrupt())
-    }
-
-    /// The request's idempotency key, bound to what the answer depends on beside caller and operation.
-    pub fn idempotency_key(&self, content: &[&[u8]]) -> Option<IdempotencyKey> {
-        let key = self.head.idempotency_key.as_deref()?;
-        Some(IdempotencyKey::new(&self.app.store, &self.scope, key, content))
-    }
-
-    fn reply_bytes(&self, bytes: Bytes) -> Result<Response, Problem> {
+    fn bytes(&self, status: StatusCode, location: Option<&str>, bytes: Bytes) -> Result<Response, Problem> {
         let etag = etag::of(self.app.store.keyring().token(), &bytes);
         // A change that happened is never answered with "you have it already".
         let asked = self.head.if_none_match.as_ref().filter(|_| self.head.reads);
         let known = asked.and_then(|condition| condition.names(&etag, false));
         let (status, etag, bytes) = match known {
             Some(form) => (StatusCode::NOT_MODIFIED, form, Bytes::new()),
-            None => (StatusCode::OK, etag, bytes),
+            None => (status, etag, bytes),
         };
         let mut response = Response::new(Body::from(bytes));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        if status == StatusCode::OK {
+        if status != StatusCode::NOT_MODIFIED {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
         }
         headers.extend(HeaderValue::from_str(&etag).map(|etag| (header::ETAG, etag)));
+        let location = location.and_then(|location| HeaderValue::from_str(location).ok());
+        headers.extend(location.map(|location| (header::LOCATION, location)));
         Ok(response)
+    }
+}
+
+impl<P, Q, B, S> Call<P, Q, B, S> {
+    pub(super) fn responder(&self) -> Responder {
+        Responder { app: Arc::clone(&self.app), head: Arc::clone(&self.head) }
+    }
+
+    /// Opens what was read, once the record of the request is durable.
+    pub async fn open<T>(&self, found: Guarded<T>) -> Result<T, Problem> {
+        Ok(self.asked()?.open(found).await?)
+    }
+
+    /// The record of the request, which is on its way to the disk.
+    pub fn asked(&self) -> Result<&Arc<Asked>, Problem> {
+        self.asked.as_ref().ok_or_else(|| {
+            tracing::error!("a change is opened by its commit, not by the record of a read");
+            Problem::new(problem::INTERNAL)
+        })
     }
 
     /// Checks the conditions of a change, If-Match and If-None-Match (RFC 9110 section 13.1), against the present
     /// representation.
-    pub fn check_match(&self, current: &impl Serialize) -> Result<(), Failure> {
-        self.check_bytes(&encode(current).map_err(|_| corrupt())?)
-    }
-
-    /// As [`Call::check_match`], of a representation that was written already.
-    fn check_bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+    fn check(&self, bytes: &[u8]) -> Result<(), Failure> {
         let (wanted, unwanted) = (&self.head.if_match, &self.head.if_none_match);
         if wanted.is_none() && unwanted.is_none() {
             return Ok(());
@@ -153,7 +252,7 @@ impl<P, Q, B> Call<P, Q, B> {
         let etag = etag::of(self.app.store.keyring().token(), bytes);
         let right = wanted.as_ref().is_none_or(|condition| condition.names(&etag, true).is_some());
         let wrong = unwanted.as_ref().is_some_and(|condition| condition.names(&etag, false).is_some());
-        if right && !wrong { Ok(()) } else { Err(Failure::Changed { etag }) }
+        if right && !wrong { Ok(()) } else { Err(Failure::Stale { etag }) }
     }
 
     /// Reads the position of a cursor.
@@ -189,35 +288,96 @@ impl<P, Q, B> Call<P, Q, B> {
     fn binding(&self) -> Binding<'_> {
         Binding {
             key: self.app.store.keyring().token(),
-            scope: &self.scope,
-            action: self.head.action,
+            caller: &self.head.caller,
             resource: self.head.resource.as_deref().unwrap_or_default(),
             filters: &self.head.filters,
         }
     }
 }
 
-impl<P, Q> Call<P, Q, Change> {
-    /// Checks If-Match, then reads the edit: a PUT as it stands, a PATCH merged into the present
-    /// representation. One reader serves both.
-    pub fn edit<R: Editable>(&self, current: &R) -> Result<R::Edit, Failure> {
-        let bytes = encode(current).map_err(|_| corrupt())?;
-        self.check_bytes(&bytes)?;
-        let present = Node::parse(&bytes).map_err(|_| corrupt())?;
-        let merged;
-        let document = if self.body.patch && matches!(&*self.body.node, Node::Object(_)) {
-            merged = present.merged(&self.body.node);
-            &merged
-        } else {
-            &*self.body.node
+impl<P, B, S> Call<P, PageQuery, B, S> {
+    /// Behind which id the page begins.
+    pub fn after<I: Id>(&self) -> Result<Option<I>, Problem> {
+        let position = self.position::<1>(self.query.cursor.as_deref())?;
+        Ok(position.and_then(|[id]| I::new(id)))
+    }
+
+    /// How many items are to be read: one more than the page holds.
+    pub fn limit(&self) -> i64 {
+        self.query.limit.saturating_add(1)
+    }
+
+    /// Opens a list, and makes a page of it.
+    pub async fn page<T, R: Listed, I: Id>(
+        &self,
+        found: Guarded<Vec<T>>,
+        id: impl Fn(&T) -> I,
+        item: impl Fn(T) -> R,
+    ) -> Result<Page<R>, Problem> {
+        let mut found = self.open(found).await?;
+        let next_cursor = self.next(&mut found, self.query.limit, |one| [id(one).get()]);
+        Ok(Page { items: found.into_iter().map(item).collect(), next_cursor })
+    }
+}
+
+impl<P: Copy + Sync> Call<P> {
+    /// Answers with a thing's representation.
+    pub async fn show<R: Represents>(&self) -> Result<R, Problem>
+    where
+        R::Of: Thing<Id = P>,
+    {
+        let found = app::find(&self.app, &self.scope, self.path).await?;
+        Ok(R::of(self.open(found).await?, &self.app.zone))
+    }
+}
+
+impl<P: Copy + Sync> Call<P, (), Change> {
+    /// Checks If-Match, then edits: a PUT as it stands, a PATCH merged into the present representation. One reader
+    /// serves both.
+    pub async fn edit<R: Editable>(&self) -> Result<R, Problem>
+    where
+        R::Of: Thing<Id = P>,
+    {
+        let zone = &self.app.zone;
+        let read = |current: &R::Of| {
+            let bytes = encode(&R::of(current.clone(), zone)).map_err(|_| corrupt())?;
+            self.check(&bytes)?;
+            let present = Node::parse(&bytes).map_err(|_| corrupt())?;
+            if self.body.patch && matches!(&*self.body.node, Node::Object(_)) {
+                return read_edit::<R>(&present.merged(&self.body.node), &present, current);
+            }
+            read_edit::<R>(&self.body.node, &present, current)
         };
-        let mut errors: Vec<FieldError> = Vec::new();
-        let edit = object(document, &mut At::root(&mut errors), |members| {
-            members.fixed(R::FIXED, &present);
-            members.ignored(R::IGNORED);
-            current.read(members)
+        Ok(R::of(app::edit(&self.app, &self.scope, self.path, read).await?, zone))
+    }
+}
+
+impl<P: Copy + Sync> Call<P, (), Given> {
+    /// Checks If-Match and the idempotency key, then does an operation; its answer represents the thing afterwards.
+    pub async fn operate<R: Represents, O: Operation<R::Of> + FromInput + JsonSchema>(&self) -> Result<Reply<R>, Problem>
+    where
+        R::Of: Thing<Id = P>,
+    {
+        let (app, zone, head) = (&self.app, &self.app.zone, &self.head);
+        let written = |thing: &R::Of| encode(&R::of(thing.clone(), zone)).map_err(|_| corrupt());
+        let check = |current: &R::Of| self.check(&written(current)?);
+        let write = |thing: &R::Of| {
+            let body = String::from_utf8(written(thing)?.into()).map_err(|_| corrupt())?;
+            let body = RawValue::from_string(body).map_err(|_| corrupt())?;
+            let kept = Kept { status: head.status.as_u16(), location: None, body };
+            serde_json::to_string(&kept).map_err(|_| corrupt())
+        };
+        let once = head.idempotency_key.as_deref().map(|key| {
+            let content = [head.resource.as_deref().unwrap_or_default().as_bytes(), &head.body];
+            let key = IdempotencyKey::new(&app.store, head.caller.identity(), head.caller.action(), key, &content);
+            Once { key, write: &write }
         });
-        edit.ok_or(Failure::Fields(errors))
+        let ask = Ask { scope: &self.scope, check: &check, once };
+        let operation = Reading::<O>(Arc::clone(&self.body.0), std::marker::PhantomData);
+        Ok(match app::change(app, ask, self.path, &operation).await? {
+            Done::Now(thing) => Reply::Now(R::of(thing, zone)),
+            Done::Before(kept) => Reply::Before(kept),
+        })
     }
 }
 

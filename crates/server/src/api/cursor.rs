@@ -3,7 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crypto::TagKey;
-use store::Scope;
+use store::Caller;
 
 /// Bytes of the tag that goes into a cursor.
 const TAG: usize = 16;
@@ -12,18 +12,17 @@ const TAG: usize = 16;
 #[derive(Debug)]
 pub(super) struct Binding<'a> {
     pub(super) key: &'a TagKey,
-    pub(super) scope: &'a Scope,
-    pub(super) action: &'static str,
+    pub(super) caller: &'a Caller,
     pub(super) resource: &'a str,
     pub(super) filters: &'a str,
 }
 
 impl Binding<'_> {
     fn tag(&self, position: &[u8]) -> [u8; crypto::TAG_LENGTH] {
-        let customer = domain::ids::Id::get(self.scope.customer()).to_be_bytes();
-        let parts: [&[u8]; 5] =
-            [&customer, self.action.as_bytes(), self.resource.as_bytes(), self.filters.as_bytes(), position];
-        self.key.tag("cursor", &parts)
+        let caller = self.caller.identity();
+        let bound = [caller.issuer(), caller.subject(), self.caller.action(), self.resource, self.filters];
+        let [issuer, subject, action, resource, filters] = bound.map(str::as_bytes);
+        self.key.tag("cursor", &[issuer, subject, action, resource, filters, position])
     }
 
     /// Writes a position as a cursor.

@@ -2,119 +2,118 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::Response;
 use domain::{
-    accounts::Status,
-    customers::{AccountEntry, Customer, CustomerEdit, CustomerName, Totals},
+    customers::{AccountEntry, Customer, CustomerEdit, CustomerName, CustomerType, Totals},
     ids::{AccountId, CustomerId},
     input::Members,
-    personal::Personal,
-    policy::Categories,
-    time::{Instant, LocalDate},
-    values::{BusinessName, EmailAddress, Money, Nickname, PersonName, PhoneNumber},
+    policy::{Categories, Roles},
+    status::Status,
+    time::{Instant, LocalDate, Zone},
+    values::{AccountNumber, BusinessName, EmailAddress, Money, Nickname, PersonName, PhoneNumber},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    call::{Call, Change, Editable},
+    call::Call,
     problem::Problem,
-    route::Route,
+    route::{Route, example, group},
     usage::{TypeUsage, UsageWindow, type_usages},
+    wire::{Editable, Represents, Shown},
 };
-use crate::app::customers;
+use crate::app::{self, customers};
 
 /// The profile of a customer: a person's with `firstName` and `lastName`, a business's with `businessName`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Customer")]
-struct Profile<'a> {
+struct Profile {
     customer_id: CustomerId,
     /// `individual` or `business`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["individual", "business"]))]
-    kind: &'static str,
+    kind: CustomerType,
     /// Given name; present for individuals only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "PersonName")]
-    first_name: Option<&'a str>,
+    #[schemars(with = "Shown<PersonName>")]
+    first_name: Option<Shown<PersonName>>,
     /// Family name; present for individuals only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "PersonName")]
-    last_name: Option<&'a str>,
+    #[schemars(with = "Shown<PersonName>")]
+    last_name: Option<Shown<PersonName>>,
     /// Name of the business; present for businesses only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "BusinessName")]
-    business_name: Option<&'a str>,
-    #[schemars(with = "Option<EmailAddress>")]
-    email: Option<&'a str>,
+    #[schemars(with = "Shown<BusinessName>")]
+    business_name: Option<Shown<BusinessName>>,
+    email: Option<Shown<EmailAddress>>,
     /// North American numbers as `(555) 123-4567`, others in international form.
-    #[schemars(with = "Option<PhoneNumber>")]
-    phone: Option<&'a str>,
+    phone: Option<Shown<PhoneNumber>>,
     status: Status,
     created_at: Instant,
     /// The accounts, by id.
-    accounts: Vec<Entry<'a>>,
+    accounts: Vec<AccountInProfile>,
 }
 
 /// An account as the profile lists it.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "AccountEntry")]
-struct Entry<'a> {
+struct AccountInProfile {
     account_id: AccountId,
-    account_number: &'a str,
+    account_number: AccountNumber,
     /// What the customer calls it; present for businesses only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Nickname>")]
-    nickname: Option<Option<&'a str>>,
+    #[schemars(with = "Option<Shown<Nickname>>")]
+    nickname: Option<Option<Shown<Nickname>>>,
     status: Status,
 }
 
-impl<'a> Profile<'a> {
-    #[expect(clippy::disallowed_methods, reason = "a wire module: the owner's own data, after its audit record")]
-    fn of(customer: &'a Customer) -> Self {
+impl Represents for Profile {
+    type Of = Customer;
+    fn of(customer: Customer, _: &Zone) -> Self {
         let Customer { id, name, email, phone, status, created_at, version: _, accounts } = customer;
-        let (kind, first_name, last_name, business_name) = match name {
-            CustomerName::Individual { first, last } => ("individual", Some(first.reveal()), Some(last.reveal()), None),
-            CustomerName::Business { name } => ("business", None, None, Some(name.reveal())),
+        let kind = name.kind();
+        let (first_name, last_name, business_name) = match name {
+            CustomerName::Individual { first, last } => (Some(Shown(first)), Some(Shown(last)), None),
+            CustomerName::Business { name } => (None, None, Some(Shown(name))),
         };
-        let entry = |entry: &'a AccountEntry| {
+        let entry = |entry: AccountEntry| {
             let AccountEntry { id, number, nickname, status } = entry;
-            let nickname = business_name.map(|_| nickname.as_ref().map(Personal::reveal));
-            Entry { account_id: *id, account_number: number.as_str(), nickname, status: *status }
+            let nickname = (kind == CustomerType::Business).then(|| nickname.map(Shown));
+            AccountInProfile { account_id: id, account_number: number, nickname, status }
         };
         Self {
-            customer_id: *id,
+            customer_id: id,
             kind,
             first_name,
             last_name,
             business_name,
-            email: email.as_ref().map(Personal::reveal),
-            phone: phone.as_ref().map(Personal::reveal),
-            status: *status,
-            created_at: *created_at,
-            accounts: accounts.iter().map(entry).collect(),
+            email: email.map(Shown),
+            phone: phone.map(Shown),
+            status,
+            created_at,
+            accounts: accounts.into_iter().map(entry).collect(),
         }
     }
 }
 
-impl Editable for Profile<'_> {
-    type Edit = CustomerEdit;
-    const FIXED: &'static [&'static str] = &["customerId", "type", "status", "createdAt"];
+impl Editable for Profile {
+    const EDITABLE: &'static [&'static str] = CustomerEdit::MEMBERS;
     const IGNORED: &'static [&'static str] = &["accounts"];
-    const EDITABLE: &'static [&'static str] = &["firstName", "lastName", "businessName", "email", "phone"];
-
-    fn read(&self, members: &mut Members<'_, '_>) -> Option<CustomerEdit> {
-        let name = if self.business_name.is_some() {
-            members.required("businessName").map(|name| CustomerName::Business { name })
-        } else {
-            let (first, last) = (members.required("firstName"), members.required("lastName"));
-            first.zip(last).map(|(first, last)| CustomerName::Individual { first, last })
-        };
-        let (email, phone) = (members.required("email"), members.required("phone"));
-        Some(CustomerEdit { name: name?, email: email?, phone: phone? })
+    fn read(members: &mut Members<'_, '_>, current: &Customer) -> Option<CustomerEdit> {
+        CustomerEdit::read(members, current.name.kind())
     }
+}
+
+/// A customer as staff see it: the customer's own profile, and more.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct StaffCustomer {
+    #[serde(flatten)]
+    profile: Profile,
+    /// Counts the changes of the customer's own row.
+    version: i64,
+    /// The members that this role sees in part only, as JSON pointers.
+    masked: Vec<&'static str>,
 }
 
 /// What a customer has, owes and used.
@@ -137,50 +136,47 @@ struct CustomerSummary {
     usage_by_type: BTreeMap<&'static str, TypeUsage>,
 }
 
-async fn get_customer(call: Call) -> Result<Response, Problem> {
-    let customer = customers::find(&call.app, &call.scope).await?;
-    call.reply(&Profile::of(&customer))
-}
-
-async fn edit_customer(call: Call<(), (), Change>) -> Result<Response, Problem> {
-    let edit = |customer: &Customer| call.edit(&Profile::of(customer));
-    let customer = customers::update(&call.app, &call.scope, edit).await?;
-    call.reply(&Profile::of(&customer))
-}
-
-async fn get_summary(call: Call<(), UsageWindow>) -> Result<Response, Problem> {
-    let summary = customers::summary(&call.app, &call.scope, call.query.window).await?;
-    let Totals { accounts, premises, meters, current_balance, due_amount } = summary.totals;
-    call.reply(&CustomerSummary {
+async fn get_summary(call: Call<(), UsageWindow>) -> Result<CustomerSummary, Problem> {
+    let found = customers::summary(&call.app, &call.scope, call.query.window).await?;
+    let (totals, usage) = call.open(found).await?;
+    let Totals { accounts, premises, meters, current_balance, due_amount, next_due_date } = totals;
+    Ok(CustomerSummary {
         total_accounts: accounts,
         total_premises: premises,
         total_meters: meters,
         total_current_balance: current_balance,
         total_due_amount: due_amount,
-        next_due_date: summary.next_due_date,
-        usage_by_type: type_usages(&summary.usage),
+        next_due_date,
+        usage_by_type: type_usages(&usage),
     })
 }
 
-const EXAMPLE: &str = r#"{"customerId":1,"type":"individual","firstName":"John","lastName":"Smith","email":"john.smith@example.com","phone":"(555) 123-4567","status":"active","createdAt":"2020-03-15T00:00:00Z","accounts":[{"accountId":1001,"accountNumber":"1234567890","status":"active"}]}"#;
-const SUMMARY: &str = r#"{"totalAccounts":3,"totalPremises":5,"totalMeters":6,"totalCurrentBalance":5327.55,"totalDueAmount":5327.55,"nextDueDate":"2025-01-22","usageByType":{"electric":{"usage":109280,"unit":"kWh"}}}"#;
+async fn get_for_staff(call: Call<CustomerId>) -> Result<StaffCustomer, Problem> {
+    let customer: Customer = call.open(app::find(&call.app, &call.scope, ()).await?).await?;
+    let (version, masked) = (customer.version, Vec::new());
+    Ok(StaffCustomer { profile: Profile::of(customer, &call.app.zone), version, masked })
+}
 
 /// The operations on the customer.
 pub fn routes() -> Vec<Route> {
-    const PROFILE: Categories = Categories::PROFILE.and(Categories::ACCOUNT);
-    let mut routes = vec![
-        Route::get::<Profile<'_>, _, _, _>("/api/customer", "getCustomer", get_customer)
-            .about("Customer", "Get current customer profile")
-            .reveals(PROFILE)
-            .example(EXAMPLE),
-        Route::get::<CustomerSummary, _, _, _>("/api/customer/summary", "getCustomerSummary", get_summary)
-            .about("Customer", "Get aggregated customer summary")
-            .reveals(Categories::ACCOUNT.and(Categories::BALANCE).and(Categories::METER).and(Categories::USAGE))
-            .example(SUMMARY),
-    ];
-    let edit = Route::edit::<Profile<'_>, _, _>("/api/customer", ["putCustomer", "patchCustomer"], edit_customer);
-    let about = |r: Route| r.about("Customer", "Update customer profile").reveals(PROFILE).example(EXAMPLE);
+    const PROFILE: Categories = Categories::PROFILE.union(Categories::ACCOUNT);
+    const SUMMARY: Categories =
+        Categories::ACCOUNT.union(Categories::BALANCE).union(Categories::METER).union(Categories::USAGE);
+    let summary =
+        Route::get("/api/customer/summary", "getCustomerSummary", "Get aggregated customer summary", get_summary);
+    let resource = Route::resource::<Profile>(
+        "/api/customer",
+        ["getCustomer", "putCustomer", "patchCustomer"],
+        ["Get current customer profile", "Update customer profile"],
+        example!("getCustomer"),
+    );
     // Contact data may be changed by those who left, too: the last bill has to reach them.
-    routes.extend(edit.map(|route| about(route).while_inactive()));
+    let resource = resource.map(Route::while_inactive);
+    let summary = summary.reveals(SUMMARY).example(example!("getCustomerSummary"));
+    let mut routes = group("Customer", PROFILE, resource.into_iter().chain([summary]));
+    let staff =
+        Route::get("/api/admin/customers/{customerId}", "getCustomerForStaff", "Get a customer's profile", get_for_staff)
+            .staff(Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN);
+    routes.extend(group("Staff", PROFILE, [staff]));
     routes
 }

@@ -1,6 +1,6 @@
 //! From a request to its answer, in the one order of checks: 405 (the router), 401, 403, 406/413/415, 400,
-//! 404, 412, 422. Every authenticated request leaves one audit record before its answer begins: reads
-//! and changes in their use case, refusals here.
+//! 404, 412, 422. Every authenticated request leaves its audit record before its answer begins: a read's starts here,
+//! beside its statement, a change's commits with it, and a refusal leaves one of its own.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant as Stopwatch};
 
@@ -13,11 +13,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use store::{Caller, Origin, Refusal, Scope};
+use domain::policy::Reach;
+use store::{AccessReason, Caller, Origin, Refusal, Resource, Scope};
 use tracing::Instrument;
 
 use super::{
-    call::{Call, FromBody, Head},
+    call::{Call, FromBody, Head, Right, RightOf, Standing},
     etag::Condition,
     negotiate, origin,
     params::{FromPath, FromQuery, Query},
@@ -34,7 +35,10 @@ const TRIES: usize = 4;
 pub(super) struct Authorized {
     app: Arc<App>,
     route: Arc<Route>,
-    scope: Scope,
+    caller: Arc<Caller>,
+    /// The owner's right; others' depend on the path.
+    own: Option<Scope>,
+    reason: Option<AccessReason>,
     path: Arc<Vec<(String, String)>>,
     query: Arc<str>,
     accept: &'static str,
@@ -44,9 +48,16 @@ pub(super) struct Authorized {
 }
 
 impl Authorized {
-    /// Reads path, query and body; every error of path and query at once.
-    pub(super) fn read<P: FromPath, Q: FromQuery, B: FromBody>(self) -> Result<Call<P, Q, B>, Problem> {
-        let Self { app, route, scope, path, query, accept, conditions, idempotency_key, body } = self;
+    /// Reads path, query and body, every error of path and query at once; then finds whose data it is about. A read
+    /// starts its record here: it is authorized and asked for.
+    pub(super) async fn read<P, Q, B, S>(self) -> Result<Call<P, Q, B, S>, Problem>
+    where
+        P: FromPath,
+        Q: FromQuery,
+        B: FromBody,
+        S: Standing,
+    {
+        let Self { app, route, caller, own, reason, path, query, accept, conditions, idempotency_key, body } = self;
         let [if_match, if_none_match] = conditions;
         let mut errors: Vec<ErrorAt> = Vec::new();
         let values: Vec<(&str, &str)> = path.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -58,11 +69,26 @@ impl Authorized {
         let (Some(path), Some(query), true) = (path, query, errors.is_empty()) else {
             return Err(Problem::new(problem::INVALID_REQUEST).errors(errors));
         };
-        let body = B::read(&route.method, &body)?;
+        let read = B::read(&route.method, &body)?;
         let resource = path.resource();
-        let reads = route.method == Method::GET;
+        let right = match own {
+            Some(scope) => Right::One(scope),
+            None => right(&app, &caller, path.names(), reason).await?,
+        };
+        let asked = match &right {
+            Right::One(scope) if route.reads() => {
+                Some(Arc::new(app.store.asked(scope, resource.clone(), query.bounds())?))
+            }
+            Right::One(_) | Right::Many(_) => None,
+        };
+        let scope = S::of(RightOf(right)).ok_or_else(|| {
+            tracing::error!(action = route.action, "the rule's reach and the handler do not fit together");
+            Problem::new(problem::INTERNAL)
+        })?;
+        let (status, reads) = (route.status(), route.reads());
         let head = Head {
-            action: route.rule.action,
+            caller,
+            status,
             reads,
             resource,
             filters,
@@ -70,8 +96,36 @@ impl Authorized {
             if_none_match,
             idempotency_key,
             accept,
+            body,
         };
-        Ok(Call { app, scope, path, query, body, head: Arc::new(head) })
+        Ok(Call { app, scope, path, query, body: read, asked, head: Arc::new(head) })
+    }
+}
+
+/// The right of staff or a service: to the customer to whom what the path names belongs, or to many.
+async fn right(
+    app: &App,
+    caller: &Caller,
+    names: Option<Resource>,
+    reason: Option<AccessReason>,
+) -> Result<Right, Problem> {
+    if caller.rule().map_err(refused)?.reach == Reach::Many {
+        return Ok(Right::Many(caller.many(reason).map_err(refused)?));
+    }
+    let named = names.ok_or_else(|| Problem::new(problem::NOT_FOUND))?;
+    let customer = app.store.owner(named).await?.ok_or_else(|| Problem::new(problem::NOT_FOUND))?;
+    Ok(Right::One(caller.of(customer, reason).map_err(refused)?))
+}
+
+/// Why a caller may not do what the route does.
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Forbidden => Problem::new(problem::FORBIDDEN),
+        Refusal::NotEnrolled => Problem::new(problem::NOT_ENROLLED)
+            .header(header::LINK, "</api/enrollment>; rel=\"https://ossrep.org/rels/enrollment\""),
+        Refusal::Inactive => store::StoreError::Inactive.into(),
+        Refusal::Closed => Problem::new(problem::INACTIVE).allowed(&[]),
+        Refusal::ReasonRequired => Problem::new(problem::ACCESS_REASON_REQUIRED),
     }
 }
 
@@ -80,17 +134,17 @@ pub(super) async fn dispatch(app: Arc<App>, route: Arc<Route>, request: Request)
     let started = Stopwatch::now();
     let (parts, body) = request.into_parts();
     let origin = Arc::new(origin::of(&app, &parts));
-    let span = tracing::error_span!("request", action = route.rule.action, id = %origin.request_id,
+    let span = tracing::error_span!("request", action = route.action, id = %origin.request_id,
         trace = origin::trace_id(&parts.headers).unwrap_or_default());
     let served = AssertUnwindSafe(serve(&app, &route, parts, body, &origin)).catch_unwind().instrument(span).await;
     let response = served.unwrap_or_else(|_| Err(panicked())).unwrap_or_else(|problem| {
         if problem.status() >= 500 {
-            let (action, request, code) = (route.rule.action, &origin.request_id, problem.code());
+            let (action, request, code) = (route.action, &origin.request_id, problem.code());
             tracing::warn!(action, request, code, "a request was not answered");
         }
         problem.into_response(&origin.request_id)
     });
-    app.metrics.request(route.rule.action, response.status().as_u16(), started.elapsed());
+    app.metrics.request(route.action, response.status().as_u16(), started.elapsed());
     finish(response, &origin.request_id)
 }
 
@@ -103,54 +157,105 @@ async fn serve(
 ) -> Result<Response, Problem> {
     let known = authenticate(app, route, &parts.headers, origin);
     let caller = tokio::time::timeout(route.time_limit, known).await.map_err(slow)??;
+    let caller = Arc::new(caller);
     // What is refused from here on is refused to somebody known, and recorded with its resource.
-    let mut resource = None;
-    let answer = authorized(app, route, &caller, parts, body, &mut resource).await;
+    let mut said = Said::default();
+    let answer = authorized(app, route, &caller, parts, body, &mut said).await;
     if let Err(problem) = &answer
-        && (400..500).contains(&problem.status())
         && problem.status() != StatusCode::TOO_MANY_REQUESTS.as_u16()
     {
-        app.store.refused(&caller, problem.status(), resource).await?;
+        let Said { resource, reason } = said;
+        let failed = problem.status() >= 500;
+        // A change that failed left nothing; a read that failed was asked for already.
+        if !failed || route.reads() {
+            let record = app.store.refused(&caller, reason.as_ref(), problem.status(), resource);
+            match record {
+                Ok(record) if !failed => record.durable().await.map_err(|_| store::StoreError::AuditUnavailable)?,
+                Err(error) if !failed => return Err(error.into()),
+                // Whoever gets a 5xx does not wait for its record.
+                Ok(_) | Err(_) => {}
+            }
+        }
     }
     answer
+}
+
+/// What a request said of itself before it was refused.
+#[derive(Default)]
+struct Said {
+    resource: Option<String>,
+    reason: Option<AccessReason>,
 }
 
 async fn authorized(
     app: &Arc<App>,
     route: &Arc<Route>,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     mut parts: Parts,
     body: Body,
-    resource: &mut Option<String>,
+    said: &mut Said,
 ) -> Result<Response, Problem> {
     let path = origin::path_values(&mut parts).await?;
-    *resource = path.first().map(|(name, value)| {
+    said.resource = path.first().map(|(name, value)| {
         // Ids are digits. Anything else may be a name or an address, which the audit log must not hold.
         let is_id = value.len() <= 20 && value.bytes().all(|byte| byte.is_ascii_digit());
         format!("{}/{}", name.trim_end_matches("Id"), if is_id { value } else { "-" })
     });
-    let scope = caller.authorize(app.clock.now()).map_err(|refusal| match refusal {
-        Refusal::Forbidden => Problem::new(problem::FORBIDDEN),
-        Refusal::NotEnrolled => Problem::new(problem::NOT_ENROLLED)
-            .header(header::LINK, "</api/enrollment>; rel=\"https://ossrep.org/rels/enrollment\""),
-        Refusal::Inactive => store::StoreError::Inactive.into(),
-        Refusal::Closed => Problem::new(problem::INACTIVE).allowed(&[]),
-    })?;
+    let rule = caller.rule().map_err(|refusal| refused(refusal).detail(needed(route)))?;
+    let own = match rule.reach {
+        Reach::Own => Some(caller.own(app.clock.now()).map_err(refused)?),
+        Reach::Named | Reach::Many => None,
+    };
     let accept = negotiate::accept(&parts.headers, route.produces)?;
-    negotiate::content_type(&parts.headers, route.consumes)?;
+    let is_empty = body.is_end_stream();
+    if !(is_empty && parts.method == Method::POST) {
+        negotiate::content_type(&parts.headers, route.consumes)?;
+    }
     let body = read_body(body, route).await?;
     let conditions =
         [Condition::read(&parts.headers, &header::IF_MATCH)?, Condition::read(&parts.headers, &header::IF_NONE_MATCH)?];
     let idempotency_key = if parts.method == Method::POST { idempotency_key(&parts.headers)? } else { None };
+    if rule.reason {
+        said.reason = Some(access_reason(app, &parts.headers)?);
+    }
     let query = parts.uri.query().unwrap_or_default().into();
-    let (app, route) = (Arc::clone(app), Arc::clone(route));
-    run(Authorized { app, route, scope, path: Arc::new(path), query, accept, conditions, idempotency_key, body }).await
+    let (app, route, caller, path) = (Arc::clone(app), Arc::clone(route), Arc::clone(caller), Arc::new(path));
+    let reason = said.reason.clone();
+    run(Authorized { app, route, caller, own, reason, path, query, accept, conditions, idempotency_key, body }).await
+}
+
+/// Which roles would do.
+fn needed(route: &Route) -> String {
+    let roles: Vec<&str> = route.all_roles().list().map(|(_, name)| name).collect();
+    format!("One of these roles is needed: {}.", roles.join(", "))
+}
+
+/// Reads `X-Access-Reason`: one of the configured codes, and a ticket after a semicolon.
+fn access_reason(app: &App, headers: &HeaderMap) -> Result<AccessReason, Problem> {
+    let known = || app.access_reasons.iter().map(|reason| &**reason).collect::<Vec<_>>().join(", ");
+    let refuse = || Problem::new(problem::ACCESS_REASON_REQUIRED).detail(format!("The reasons are: {}.", known()));
+    let mut values = headers.get_all("x-access-reason").iter();
+    let text = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+    let (code, rest) = text.map(|text| text.split_once(';').map_or((text, None), |(code, rest)| (code, Some(rest))))
+        .ok_or_else(refuse)?;
+    let code = app.access_reasons.iter().find(|reason| ***reason == *code.trim()).ok_or_else(refuse)?;
+    let ticket = match rest.map(|rest| rest.trim().strip_prefix("ticket=").unwrap_or_default()) {
+        None => None,
+        Some(ticket)
+            if (1..=32).contains(&ticket.len())
+                && ticket.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+        {
+            Some(ticket.to_owned())
+        }
+        Some(_) => return Err(refuse().detail("Write a ticket as `; ticket=CS-4711`: letters, digits and hyphens.")),
+    };
+    Ok(AccessReason { code: Arc::clone(code), ticket })
 }
 
 /// Runs the handler: changes in a task of their own, so that a hang-up cannot cut one halfway.
 async fn run(authorized: Authorized) -> Result<Response, Problem> {
     let limit = authorized.route.time_limit;
-    let changes = authorized.route.method != Method::GET;
+    let changes = !authorized.route.reads();
     let work = async move {
         let mut answer = (authorized.route.handler)(authorized.clone()).await;
         for _ in 1..TRIES {
@@ -185,7 +290,7 @@ fn panicked() -> Problem {
 /// Finds out who asks (RFC 6750), and how much they have asked lately.
 async fn authenticate(app: &App, route: &Route, headers: &HeaderMap, origin: &Arc<Origin>) -> Result<Caller, Problem> {
     let refuse = |challenge: String, detail: &str| {
-        app.store.unauthenticated(origin, route.rule.action, StatusCode::UNAUTHORIZED.as_u16());
+        app.store.unauthenticated(origin, route.action, StatusCode::UNAUTHORIZED.as_u16());
         if app.limiter.failed(origin.address) {
             return Problem::new(problem::TOO_MANY_REQUESTS).header(header::RETRY_AFTER, "60");
         }
@@ -215,7 +320,7 @@ async fn authenticate(app: &App, route: &Route, headers: &HeaderMap, origin: &Ar
     if let Some(seconds) = app.limiter.caller(&identity) {
         return Err(Problem::new(problem::TOO_MANY_REQUESTS).header(header::RETRY_AFTER, &seconds.to_string()));
     }
-    Ok(app.store.caller(identity, Arc::clone(origin), route.rule).await?)
+    Ok(app.store.caller(identity, Arc::clone(origin), route.action, &route.rules).await?)
 }
 
 /// Reads `Idempotency-Key`: one visible text of 1 to 255 characters, quoted or not.

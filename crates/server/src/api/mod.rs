@@ -4,6 +4,7 @@
 //! in [`crate::app`]. Router, API description, authorization and coverage tests follow from the row.
 
 mod accounts;
+mod balances;
 mod call;
 mod cors;
 mod cursor;
@@ -22,6 +23,7 @@ pub mod problem;
 mod readings;
 pub mod route;
 mod usage;
+pub mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,7 +46,7 @@ use crate::app::App;
 
 /// The route table: every operation of the API.
 pub fn routes() -> Vec<Route> {
-    let slices: [Vec<Route>; 7] = [
+    let slices: [Vec<Route>; 8] = [
         customers::routes(),
         accounts::routes(),
         premises::routes(),
@@ -52,6 +54,7 @@ pub fn routes() -> Vec<Route> {
         readings::routes(),
         usage::routes(),
         preferences::routes(),
+        balances::routes(),
     ];
     slices.into_iter().flatten().collect()
 }

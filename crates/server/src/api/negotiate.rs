@@ -51,6 +51,7 @@ pub(super) fn content_type(headers: &HeaderMap, consumes: Option<&'static str>) 
     let Some(expected) = consumes else { return Ok(()) };
     let refuse = || {
         let problem = Problem::new(problem::UNSUPPORTED_MEDIA_TYPE);
+        let problem = problem.detail(format!("Send {expected}, in UTF-8 and not encoded."));
         // RFC 5789: which patch documents are taken.
         let patch = header::HeaderName::from_static("accept-patch");
         if expected.contains("patch") { problem.header(patch, expected) } else { problem }

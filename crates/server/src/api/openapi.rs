@@ -1,5 +1,6 @@
 //! The API's description: OpenAPI 3.1, assembled from the route table and the wire types' JSON Schemas.
 
+use domain::policy::{Reach, Roles, Rule};
 use http::Method;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -12,14 +13,18 @@ use super::{
 
 /// The refusals of an operation: its own and those that every operation has.
 pub fn refusals(route: &Route) -> Vec<&'static Kind> {
-    let mut kinds = vec![problem::INVALID_REQUEST, problem::UNAUTHENTICATED, problem::FORBIDDEN, problem::NOT_ENROLLED];
+    let mut kinds = vec![problem::INVALID_REQUEST, problem::UNAUTHENTICATED, problem::FORBIDDEN];
+    if route.all_roles().intersects(Roles::CUSTOMER) {
+        kinds.push(problem::NOT_ENROLLED);
+    }
     kinds.extend([problem::NOT_ACCEPTABLE, problem::CONTENT_TOO_LARGE]);
     if route.consumes.is_some() {
         kinds.push(problem::UNSUPPORTED_MEDIA_TYPE);
     }
     kinds.extend_from_slice(&route.refusals);
     kinds.extend([problem::TOO_MANY_REQUESTS, problem::INTERNAL, problem::UNAVAILABLE, problem::TIMEOUT]);
-    if !route.rule.while_inactive || route.method == Method::GET {
+    let own = route.rules.iter().any(|rule| rule.reach == Reach::Own);
+    if own && (route.reads() || route.rules.iter().any(|rule| !rule.while_inactive)) {
         kinds.push(problem::INACTIVE);
     }
     if route.method != Method::GET {
@@ -94,24 +99,34 @@ fn tags() -> Vec<Value> {
 fn operation(route: &Route, generator: &mut SchemaGenerator, shared: &mut Map<String, Value>) -> Value {
     let schema = (route.answer)(generator);
     let mut operation = Map::new();
-    operation.insert("operationId".into(), route.rule.action.into());
+    operation.insert("operationId".into(), route.action.into());
     operation.insert("summary".into(), route.about.into());
     operation.insert("tags".into(), json!([route.tag]));
-    let roles: Vec<_> = route.rule.roles.names().collect();
-    let reveals: Vec<_> = route.rule.categories.names().collect();
-    let inactive = if route.rule.while_inactive { "May" } else { "May not" };
-    let about = format!(
-        "Roles: {}. Reveals: {}. {inactive} be used while the customer is inactive.",
-        roles.join(", "),
-        reveals.join(", ")
-    );
+    let about: Vec<String> = route.rules.iter().map(description).collect();
+    let about = about.join(" ");
     operation.insert("description".into(), about.into());
     operation.insert("parameters".into(), parameters(route).into());
     if let Some(media_type) = route.consumes {
-        operation.insert("requestBody".into(), request_body(route, media_type, &schema, generator));
+        let body = match route.input {
+            Some(input) => input_body(route, media_type, &input(generator)),
+            None => request_body(route, media_type, &schema, generator),
+        };
+        operation.insert("requestBody".into(), body);
     }
     operation.insert("responses".into(), responses(route, &schema, shared));
     Value::Object(operation)
+}
+
+/// What a rule says, in words.
+fn description(rule: &Rule) -> String {
+    let roles: Vec<_> = rule.roles.list().map(|(_, name)| name).collect();
+    let reveals: Vec<_> = rule.categories.names().collect();
+    let inactive = match (rule.reach, rule.while_inactive) {
+        (Reach::Own, true) => " May be used while the customer is inactive.",
+        (Reach::Own, false) => " May not be used while the customer is inactive.",
+        (Reach::Named | Reach::Many, _) => "",
+    };
+    format!("Roles: {}. Reveals: {}.{inactive}", roles.join(", "), reveals.join(", "))
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
@@ -128,6 +143,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut all: Vec<Value> = route.path_parameters.iter().map(of("path")).collect();
     all.extend(route.query_parameters.iter().map(of("query")));
     match route.method {
+        Method::POST if route.path_parameters.is_empty() => {}
         Method::GET => {
             all.push(tag_header("If-None-Match", "ETags that the caller has; 304 when one is the present one."))
         }
@@ -136,7 +152,13 @@ fn parameters(route: &Route) -> Vec<Value> {
             "The ETag that the change was made from; 412 when it is not the present one.",
         )),
     }
-    if route.method == Method::POST {
+    if route.rules.iter().any(|rule| rule.reason) {
+        let about = "Why staff look: one of the configured reasons, with a ticket after a semicolon where there is one.";
+        let schema = json!({"type": "string", "maxLength": 100, "examples": ["customer-request"]});
+        let name = "X-Access-Reason";
+        all.push(json!({"name": name, "in": "header", "required": true, "description": about, "schema": schema}));
+    }
+    if route.method == Method::POST && !route.path_parameters.is_empty() {
         all.push(header(
             "Idempotency-Key",
             "One key an operation and content; a repetition gets the first answer.",
@@ -181,6 +203,13 @@ fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &Sch
         .map(|(n, v)| (n.clone(), v.clone()))
         .collect();
     json!({"required": true, "description": about, "content": {media_type: {"schema": schema, "example": example}}})
+}
+
+/// The input of an operation; one without members may be left out.
+fn input_body(route: &Route, media_type: &str, schema: &Value) -> Value {
+    let required = !route.input_example.is_empty();
+    let example: Value = serde_json::from_str(route.input_example).unwrap_or_else(|_| json!({}));
+    json!({"required": required, "content": {media_type: {"schema": schema, "example": example}}})
 }
 
 /// What a schema refers to, or itself.
@@ -283,9 +312,9 @@ mod tests {
         let mut names: Vec<&str> = Vec::new();
         for route in routes() {
             assert!(!route.about.is_empty() && !route.tag.is_empty(), "{}", route.path);
-            assert!(route.rule.categories != domain::policy::Categories::NONE, "{}: reveals nothing?", route.path);
-            assert!(!names.contains(&route.rule.action), "{} twice", route.rule.action);
-            names.push(route.rule.action);
+            assert!(route.rules.iter().all(|rule| !rule.categories.is_empty()), "{}: reveals nothing?", route.path);
+            assert!(!names.contains(&route.action), "{} twice", route.action);
+            names.push(route.action);
         }
         assert!(names.len() >= 30);
     }
@@ -298,6 +327,9 @@ mod tests {
             let Some(media_type) = route.consumes else { continue };
             let operation = &document["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
             let schema = &operation["requestBody"]["content"][media_type]["schema"];
+            if route.method == Method::POST {
+                continue;
+            }
             assert!(schema["properties"].is_object(), "{}", route.path);
             if route.method != Method::PATCH {
                 assert!(schema["required"].is_array(), "{}", route.path);

@@ -95,8 +95,8 @@ fn reference() -> Markup {
                         @if let Some(media_type) = route.consumes { tr { td { "Body" } td { code { (media_type) } } } }
                         @if !route.editable.is_empty() { tr { td { "May change" } td { (route.editable.join(", ")) } } }
                         tr { td { "Answers" } td { (route.produces.join(", ")) } }
-                        tr { td { "Roles" } td { (route.rule.roles.names().collect::<Vec<_>>().join(", ")) } }
-                        tr { td { "Reveals" } td { (route.rule.categories.names().collect::<Vec<_>>().join(", ")) } }
+                        tr { td { "Roles" } td { (route.all_roles().list().map(|(_, name)| name).collect::<Vec<_>>().join(", ")) } }
+                        tr { td { "Reveals" } td { (route.rules.iter().flat_map(|rule| rule.categories.names()).collect::<Vec<_>>().join(", ")) } }
                         tr { td { "Refusals" } td {
                             @for kind in openapi::refusals(route) { a href=(format!("/problems/{}", kind.code)) { (kind.status) " " (kind.code) } " " }
                         } }

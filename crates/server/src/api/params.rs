@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use domain::{
-    ids::{AccountId, Id, MeterId, PremiseId},
+    ids::{AccountId, CustomerId, Id, MeterId, PremiseId},
     input::Named,
     time::{Instant, LocalDate, Zone},
 };
 use serde_json::{Value, json};
+use store::Resource;
 
 use super::problem::ErrorAt;
 
@@ -30,6 +31,10 @@ pub trait FromPath: Sized + Send + 'static {
     fn read(values: &[(&str, &str)], errors: &mut Vec<ErrorAt>) -> Option<Self>;
     /// The resource's name in the audit log.
     fn resource(&self) -> Option<String>;
+    /// What of a customer's the path names, by which staff and services reach that customer's data.
+    fn names(&self) -> Option<Resource> {
+        None
+    }
 }
 
 impl FromPath for () {
@@ -45,7 +50,7 @@ impl FromPath for () {
 }
 
 macro_rules! id_in_path {
-    ($($id:ident, $name:literal, $kind:literal;)+) => {$(
+    ($($id:ident, $name:literal, $kind:literal, $resource:ident;)+) => {$(
         impl FromPath for $id {
             fn parameters() -> Vec<Parameter> {
                 let schema = json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": domain::ids::MAX_ID});
@@ -61,13 +66,17 @@ macro_rules! id_in_path {
             fn resource(&self) -> Option<String> {
                 crate::app::resource($kind, *self)
             }
+            fn names(&self) -> Option<Resource> {
+                Some(Resource::$resource(*self))
+            }
         }
     )+};
 }
 id_in_path! {
-    AccountId, "accountId", "account";
-    PremiseId, "premiseId", "premise";
-    MeterId, "meterId", "meter";
+    CustomerId, "customerId", "customer", Customer;
+    AccountId, "accountId", "account", Account;
+    PremiseId, "premiseId", "premise", Premise;
+    MeterId, "meterId", "meter", Meter;
 }
 
 /// Parameters that one query may have: many more than any operation takes.
@@ -83,6 +92,10 @@ pub trait FromQuery: Sized + Send + 'static {
     fn parameters() -> Vec<Parameter>;
     /// Reads the query; `None` after at least one error was noted.
     fn read(query: &mut Query<'_>) -> Option<Self>;
+    /// The bounds of what is asked for, for the audit log.
+    fn bounds(&self) -> Option<String> {
+        None
+    }
 }
 
 impl FromQuery for () {

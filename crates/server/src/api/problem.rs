@@ -42,12 +42,18 @@ kinds! {
         "It does not exist, or it is not yours: the answer is the same.";
     NOT_ENROLLED = "not-enrolled", 404, "You are signed in, but not a customer yet.",
         "No customer is linked to this log-in. The header `Link` leads to enrolment, which comes with a later version.";
+    ACCESS_REASON_REQUIRED = "access-reason-required", 400, "Say why you look.",
+        "Staff open a customer's data with the header `X-Access-Reason`: one of the configured reasons, with a ticket after a semicolon where there is one (`complaint; ticket=CS-4711`).";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The resource does not have this method.",
         "The header `Allow` lists the methods it has.";
     NOT_ACCEPTABLE = "not-acceptable", 406, "The resource cannot be had in that form.",
         "`Accept` names no media type that this operation answers with.";
     INACTIVE = "inactive", 409, "This is closed.",
         "The customer or premise is inactive; only what `allowed` lists could be changed.";
+    IN_SERVICE = "in-service", 409, "Places are still in service.",
+        "An account ends when no place of it is in service, or will be, on the effective date: move out first.";
+    INVALID_TRANSITION = "invalid-transition", 409, "Its status does not allow that.",
+        "The state machine has no such step; `allowed` lists what is possible now.";
     KEY_BUSY = "idempotency-key-busy", 409, "The same request is still at work.",
         "A request with this `Idempotency-Key` has not ended yet; ask again in a moment.";
     PRECONDITION_FAILED = "precondition-failed", 412, "The resource has changed since you read it.",
@@ -278,6 +284,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::TooMuch => too_much(),
+            StoreError::NoCustomer => Self::new(NOT_FOUND),
             StoreError::Inactive => Self::new(INACTIVE).allowed(&["contact data", "mailing address"]),
             StoreError::KeyReused => Self::new(KEY_REUSED),
             StoreError::KeyBusy => Self::new(KEY_BUSY).header(header::RETRY_AFTER, RETRY_AFTER),
@@ -302,7 +309,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::NotFound => Self::new(NOT_FOUND),
-            Failure::Changed { etag } => Self::new(PRECONDITION_FAILED).header(header::ETAG, &etag),
+            Failure::Stale { etag } => Self::new(PRECONDITION_FAILED).header(header::ETAG, &etag),
             Failure::Fields(errors) => {
                 Self::new(VALIDATION_FAILED).errors(errors.into_iter().map(ErrorAt::Body).collect())
             }

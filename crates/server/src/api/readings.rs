@@ -10,20 +10,20 @@ use domain::{
     meters::Meter,
     named_enum,
     policy::Categories,
-    readings::{Dial, Quality, Register, advances},
+    readings::{Dial, Quality, Reading, Register, advances},
     time::{Instant, LocalDate, Zone},
     values::Quantity,
 };
 use http::{HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::readings::{Page, Reading};
+use store::readings::Page;
 
 use super::{
-    call::{Call, JSON},
+    call::{Call, JSON, Reply},
     params::{FromQuery, Parameter, Query, cursor_parameter, limit_parameter},
     problem::Problem,
-    route::Route,
+    route::{Route, example, group},
     usage::moment_parameter,
 };
 use crate::app::{
@@ -102,6 +102,10 @@ impl FromQuery for ReadingsQuery {
         };
         Some(Self { page, limit: limit?, cursor })
     }
+
+    fn bounds(&self) -> Option<String> {
+        Some(format!("readings from={} to={}", self.page.from, self.page.to))
+    }
 }
 
 /// A page of readings.
@@ -160,31 +164,31 @@ impl ReadingDetail {
     }
 }
 
-async fn list_readings(call: Call<MeterId, ReadingsQuery>) -> Result<Response, Problem> {
+async fn list_readings(call: Call<MeterId, ReadingsQuery>) -> Result<Reply<Readings>, Problem> {
     let ReadingsQuery { page, limit, cursor } = &call.query;
     let after = call.position::<2>(cursor.as_deref())?;
     let after = after.and_then(|[at, id]| Some((Instant::from_micros(at), ReadingId::new(id)?)));
     if call.accepted() == CSV {
-        return stream(&call, *page).await;
+        return stream(&call, *page).await.map(Reply::Pieces);
     }
     let page = Page { after, limit: limit.saturating_add(1), ..*page };
-    let (meter, mut found) = readings::page(&call.app, &call.scope, call.path, page).await?;
+    let ((meter, _), mut found) = call.open(readings::page(&call.app, &call.scope, call.path, page).await?).await?;
     // Newest first, the reading before the last one of the page is the extra one: it was linked already.
     let next_cursor = call.next(&mut found, *limit, |reading| [reading.read_at.micros(), reading.id.get()]);
     let Meter { id, kind, dial, .. } = &meter;
-    call.reply(&Readings {
+    Ok(Reply::Now(Readings {
         meter_id: *id,
         unit: kind.unit(),
         multiplier: dial.multiplier,
         dials: dial.dials,
         readings: found.iter().map(|reading| ReadingDetail::of(reading, *dial, &call.app.zone)).collect(),
         next_cursor,
-    })
+    }))
 }
 
 /// All readings of the window as CSV (RFC 4180), without a cap, fetched piece by piece as the client reads.
 async fn stream(call: &Call<MeterId, ReadingsQuery>, page: Page) -> Result<Response, Problem> {
-    let stream = Stream::start(&call.app, &call.scope, call.path, page).await?;
+    let stream = Stream::start(&call.app, &call.scope, Arc::clone(call.asked()?), call.path, page).await?;
     let head = Bytes::from_static(
         b"readingId,register,readAt,readingDate,value,unit,quality,usage,rollover,revision,correctedAt\r\n",
     );
@@ -235,17 +239,12 @@ fn text_cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-const EXAMPLE: &str = r#"{"meterId":3001,"unit":"kWh","multiplier":1,"dials":5,"readings":[{"readingId":90017,"register":"delivered","readAt":"2025-01-10T06:00:00Z","readingDate":"2025-01-10","value":1245,"quality":"actual","usage":34,"rollover":false,"revision":1,"correctedAt":null}],"nextCursor":null}"#;
-
 /// The operations on readings.
 pub fn routes() -> Vec<Route> {
-    vec![
-        Route::get::<Readings, _, _, _>("/api/meters/{meterId}/readings", "listReadings", list_readings)
-            .about("Meters", "Get meter reading history")
-            .reveals(Categories::METER.and(Categories::USAGE).and(Categories::PREMISE))
-            .produces(&[JSON, CSV])
-            .example(EXAMPLE),
-    ]
+    let list =
+        Route::stream("/api/meters/{meterId}/readings", "listReadings", "Get meter reading history", list_readings);
+    let list = list.produces(&[JSON, CSV]).example(example!("listReadings"));
+    group("Meters", Categories::METER | Categories::USAGE | Categories::PREMISE, [list])
 }
 
 #[cfg(test)]

@@ -1,20 +1,26 @@
-//! The route table: one row an operation. The router, the API description, the authorization rule and the
+//! The route table: one row an operation. The router, the API description, the authorization rules and the
 //! coverage tests are all made from it, so that a route which is missing here does not exist.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use axum::response::Response;
-use domain::policy::{Categories, Role, Roles, Rule};
-use http::Method;
+use domain::{
+    input::FromInput,
+    policy::{Categories, Reach, Roles, Rule},
+};
+use http::{Method, StatusCode};
 use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    call::{Call, Editable, FromBody, JSON},
+    call::{Call, Change, FromBody, Given, JSON, Reply, Standing},
     dispatch::Authorized,
     params::{FromPath, FromQuery, Parameter},
     problem::{self, Kind, Problem},
+    wire::{Editable, Represents},
 };
+use crate::app::{Operation, Thing};
 
 /// The largest body unless a route says otherwise.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -32,8 +38,10 @@ pub struct Route {
     pub method: Method,
     /// The template of the path.
     pub path: &'static str,
-    /// Who may call it, and what it reveals.
-    pub rule: Rule,
+    /// The operation's name, in the API description and the audit log.
+    pub action: &'static str,
+    /// Who may call it, whose data it reaches, and what it reveals: one row for each set of roles.
+    pub rules: Vec<Rule>,
     /// One line about it.
     pub about: &'static str,
     /// The heading under which the description shows it.
@@ -50,43 +58,57 @@ pub struct Route {
     pub query_parameters: Vec<Parameter>,
     /// The media type of the body.
     pub consumes: Option<&'static str>,
+    /// The JSON Schema of an operation's input.
+    pub input: Option<Schema>,
     /// The JSON Schema of the answer.
     pub answer: Schema,
     /// The members of the body that may be edited; all of them make PUT's required ones.
     pub editable: &'static [&'static str],
-    /// Examples of the answer.
+    /// An example of the answer.
     pub example: &'static str,
+    /// An example of an operation's input.
+    pub input_example: &'static str,
     /// The refusals beyond those that every operation has.
     pub refusals: Vec<&'static Kind>,
     pub(super) handler: Arc<Handler>,
 }
 
+/// An example's text, from its file: a test compares it with the demonstration's answer.
+macro_rules! example {
+    ($name:literal) => {
+        include_str!(concat!("examples/", $name, ".json"))
+    };
+}
+pub(super) use example;
+
 impl Route {
-    /// An operation named `action`, answering with `R`.
-    fn new<P, Q, B, F, R>(
-        method: Method,
-        path: &'static str,
-        action: &'static str,
-        handler: fn(Call<P, Q, B>) -> F,
+    fn new<P, Q, B, S, F, R>(
+        (method, path, action, about): (Method, &'static str, &'static str, &'static str),
+        handler: impl Fn(Call<P, Q, B, S>) -> F + Clone + Send + Sync + 'static,
     ) -> Self
     where
         P: FromPath,
         Q: FromQuery,
         B: FromBody,
-        F: Future<Output = Result<Response, Problem>> + Send + 'static,
-        R: JsonSchema,
+        S: Standing,
+        F: Future<Output = Result<Reply<R>, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
     {
         let consumes = B::media_type(&method);
         let rule = Rule {
             action,
-            roles: Roles::of(&[Role::Customer]),
+            roles: Roles::CUSTOMER,
+            reach: S::REACH,
+            reason: false,
             categories: Categories::NONE,
             while_inactive: method == Method::GET,
         };
         let run = move |authorized: Authorized| -> Answer {
+            let handler = handler.clone();
             Box::pin(async move {
-                let call = authorized.read::<P, Q, B>()?;
-                handler(call).await
+                let call = authorized.read::<P, Q, B, S>().await?;
+                let respond = call.responder();
+                respond.answer(handler(call).await?)
             })
         };
         let path_parameters = P::parameters();
@@ -94,8 +116,9 @@ impl Route {
         Self {
             method,
             path,
-            rule,
-            about: "",
+            action,
+            rules: vec![rule],
+            about,
             tag: "",
             produces: &[JSON],
             body_limit: BODY_LIMIT,
@@ -103,66 +126,154 @@ impl Route {
             path_parameters,
             query_parameters: Q::parameters(),
             consumes,
+            input: None,
             answer: |generator| generator.subschema_for::<R>().to_value(),
             editable: &[],
             example: "",
+            input_example: "",
             refusals,
             handler: Arc::new(run),
         }
     }
 
-    /// A reading operation.
-    pub fn get<R: JsonSchema, P: FromPath, Q: FromQuery, F>(
+    /// A reading operation with a handler of its own.
+    pub fn get<P, Q, S, F, R>(
         path: &'static str,
         action: &'static str,
-        handler: fn(Call<P, Q, ()>) -> F,
+        about: &'static str,
+        handler: fn(Call<P, Q, (), S>) -> F,
     ) -> Self
     where
-        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+        P: FromPath,
+        Q: FromQuery,
+        S: Standing,
+        F: Future<Output = Result<R, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
     {
-        Self::new::<P, Q, (), F, R>(Method::GET, path, action, handler)
+        let handler = move |call| {
+            let answer = handler(call);
+            async move { answer.await.map(Reply::Now) }
+        };
+        Self::new((Method::GET, path, action, about), handler)
     }
 
-    /// A changing operation without a body.
-    pub fn post<R: JsonSchema, P: FromPath, F>(
+    /// A reading operation that may answer in pieces.
+    pub fn stream<P, Q, F, R>(
         path: &'static str,
         action: &'static str,
-        handler: fn(Call<P>) -> F,
+        about: &'static str,
+        handler: fn(Call<P, Q>) -> F,
     ) -> Self
     where
-        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+        P: FromPath,
+        Q: FromQuery,
+        F: Future<Output = Result<Reply<R>, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
     {
-        let route = Self::new::<P, (), (), F, R>(Method::POST, path, action, handler);
-        route.refuses(&[problem::PRECONDITION_FAILED, problem::INACTIVE])
+        Self::new((Method::GET, path, action, about), handler)
     }
 
-    /// PUT and PATCH of one representation: two rows with one handler.
-    pub fn edit<R: JsonSchema + Editable, P: FromPath, F>(
-        path: &'static str,
-        actions: [&'static str; 2],
-        handler: fn(Call<P, (), super::call::Change>) -> F,
-    ) -> [Self; 2]
+    /// GET of a representation.
+    pub fn show<R: Represents>(path: &'static str, action: &'static str, about: &'static str) -> Self
     where
-        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+        <R::Of as Thing>::Id: FromPath,
+    {
+        Self::get(path, action, about, |call: Call<<R::Of as Thing>::Id>| async move { call.show::<R>().await })
+    }
+
+    /// PUT and PATCH of one representation.
+    pub fn edit<R: Editable>(path: &'static str, actions: [&'static str; 2], about: &'static str) -> [Self; 2]
+    where
+        <R::Of as Thing>::Id: FromPath,
     {
         let [put, patch] = actions;
         [(Method::PUT, put), (Method::PATCH, patch)].map(|(method, action)| {
-            let route = Self::new::<P, (), super::call::Change, F, R>(method, path, action, handler);
+            let handler =
+                |call: Call<<R::Of as Thing>::Id, (), Change>| async move { call.edit::<R>().await.map(Reply::Now) };
+            let route = Self::new((method, path, action, about), handler);
             let refusals = [problem::PRECONDITION_FAILED, problem::VALIDATION_FAILED, problem::INACTIVE];
             Self { editable: R::EDITABLE, ..route.refuses(&refusals) }
         })
     }
 
-    /// With its heading and one line about it.
+    /// GET, PUT and PATCH of one representation, with an example of it.
+    pub fn resource<R: Editable>(
+        path: &'static str,
+        actions: [&'static str; 3],
+        abouts: [&'static str; 2],
+        example: &'static str,
+    ) -> [Self; 3]
+    where
+        <R::Of as Thing>::Id: FromPath,
+    {
+        let [get, put, patch] = actions;
+        let [put, patch] = Self::edit::<R>(path, [put, patch], abouts[1]);
+        [Self::show::<R>(path, get, abouts[0]), put, patch].map(|route| route.example(example))
+    }
+
+    /// POST of an operation on a thing, whose answer represents the thing afterwards. Without input it takes no body,
+    /// or `{}`.
+    pub fn operation<R: Represents, O: Operation<R::Of> + FromInput + JsonSchema + 'static>(
+        path: &'static str,
+        action: &'static str,
+        about: &'static str,
+    ) -> Self
+    where
+        <R::Of as Thing>::Id: FromPath,
+    {
+        let handler = |call: Call<<R::Of as Thing>::Id, (), Given>| async move { call.operate::<R, O>().await };
+        let route = Self::new((Method::POST, path, action, about), handler);
+        let refusals = [
+            problem::PRECONDITION_FAILED,
+            problem::VALIDATION_FAILED,
+            problem::INACTIVE,
+            problem::KEY_BUSY,
+            problem::KEY_REUSED,
+        ];
+        Self { input: Some(|generator| generator.subschema_for::<O>().to_value()), ..route.refuses(&refusals) }
+    }
+
+    /// POST of a batch.
+    pub fn batch<B, F, R>(
+        path: &'static str,
+        action: &'static str,
+        about: &'static str,
+        handler: fn(Call<(), (), Given, store::Crowd>) -> F,
+    ) -> Self
+    where
+        B: JsonSchema,
+        F: Future<Output = Result<R, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
+    {
+        let handler = move |call| {
+            let answer = handler(call);
+            async move { answer.await.map(Reply::Now) }
+        };
+        let route = Self::new((Method::POST, path, action, about), handler);
+        let input: Option<Schema> = Some(|generator| generator.subschema_for::<B>().to_value());
+        Self { input, body_limit: 8 * 1024 * 1024, time_limit: Duration::from_secs(60), ..route }
+            .refuses(&[problem::VALIDATION_FAILED])
+    }
+
+    /// For these roles instead of customers.
     #[must_use]
-    pub fn about(self, tag: &'static str, about: &'static str) -> Self {
-        Self { tag, about, ..self }
+    pub fn roles(mut self, roles: Roles) -> Self {
+        self.rules.iter_mut().for_each(|rule| rule.roles = roles);
+        self
+    }
+
+    /// For staff, on one customer's data, with a reason: also while the customer is inactive.
+    #[must_use]
+    pub fn staff(self, roles: Roles) -> Self {
+        let mut route = self.roles(roles).while_inactive().refuses(&[problem::ACCESS_REASON_REQUIRED]);
+        route.rules.iter_mut().for_each(|rule| (rule.reach, rule.reason) = (Reach::Named, true));
+        route
     }
 
     /// With what its answer reveals.
     #[must_use]
     pub fn reveals(mut self, categories: Categories) -> Self {
-        self.rule.categories = categories;
+        self.rules.iter_mut().for_each(|rule| rule.categories = categories);
         self
     }
 
@@ -172,10 +283,16 @@ impl Route {
         Self { example, ..self }
     }
 
+    /// With an example of its input.
+    #[must_use]
+    pub fn input_example(self, input_example: &'static str) -> Self {
+        Self { input_example, ..self }
+    }
+
     /// Also while the customer is inactive: contact data, mailing address, privacy requests.
     #[must_use]
     pub fn while_inactive(mut self) -> Self {
-        self.rule.while_inactive = true;
+        self.rules.iter_mut().for_each(|rule| rule.while_inactive = true);
         self
     }
 
@@ -191,4 +308,32 @@ impl Route {
         self.refusals.extend_from_slice(refusals);
         self
     }
+
+    /// The status of its answer.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::OK
+    }
+
+    /// Whether it only reads.
+    pub fn reads(&self) -> bool {
+        self.method == Method::GET
+    }
+
+    /// Everybody who may call it.
+    pub fn all_roles(&self) -> Roles {
+        self.rules.iter().map(|rule| rule.roles).collect()
+    }
+}
+
+/// Routes under one heading that reveal the same, unless one says otherwise.
+pub(super) fn group(
+    tag: &'static str,
+    categories: Categories,
+    routes: impl IntoIterator<Item = Route>,
+) -> Vec<Route> {
+    let own = |route: Route| {
+        let said = route.rules.iter().any(|rule| rule.categories != Categories::NONE);
+        Route { tag, ..if said { route } else { route.reveals(categories) } }
+    };
+    routes.into_iter().map(own).collect()
 }

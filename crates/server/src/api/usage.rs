@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::Response;
 use domain::{
     ids::{AccountId, MeterId, PremiseId},
     input::Named,
@@ -18,7 +17,7 @@ use super::{
     call::Call,
     params::{FromQuery, Moment, Parameter, Query},
     problem::Problem,
-    route::Route,
+    route::{Route, example, group},
 };
 use crate::app::usage::{self, By, ByType, Part, Window};
 
@@ -123,7 +122,7 @@ impl FromQuery for PartQuery {
 /// Usage in buckets.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Usage<'a> {
+struct Usage {
     /// Of one meter.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "MeterId")]
@@ -134,7 +133,7 @@ struct Usage<'a> {
     account_id: Option<AccountId>,
     unit: &'static str,
     /// The zone in which days are counted.
-    time_zone: &'a str,
+    time_zone: String,
     group_by: GroupBy,
     from: LocalDate,
     /// Exclusive.
@@ -171,19 +170,19 @@ impl UsageBucket {
     }
 }
 
-fn reply<P>(
+fn wire<P>(
     call: &Call<P, BucketQuery>,
     of: (Option<MeterId>, Option<AccountId>),
     unit: &'static str,
     usage: &usage::Usage,
-) -> Result<Response, Problem> {
+) -> Usage {
     let BucketQuery { over, by } = call.query;
     let WindowUsage { total, quality, complete } = usage.total;
-    call.reply(&Usage {
+    Usage {
         meter_id: of.0,
         account_id: of.1,
         unit,
-        time_zone: call.app.zone.name(),
+        time_zone: call.app.zone.name().to_owned(),
         group_by: by,
         from: over.from,
         to: over.to,
@@ -192,27 +191,28 @@ fn reply<P>(
         complete,
         quality,
         buckets: usage.buckets.iter().map(UsageBucket::of).collect(),
-    })
+    }
 }
 
-async fn of_meter(call: Call<MeterId, BucketQuery>) -> Result<Response, Problem> {
+async fn of_meter(call: Call<MeterId, BucketQuery>) -> Result<Usage, Problem> {
     let BucketQuery { over, by } = call.query;
-    let (served, usage) = usage::of_meter(&call.app, &call.scope, call.path, over.window, by).await?;
-    reply(&call, (Some(call.path), None), served.meter.kind.unit(), &usage)
+    let found = usage::of_meter(&call.app, &call.scope, call.path, over.window, by).await?;
+    let (served, usage) = call.open(found).await?;
+    Ok(wire(&call, (Some(call.path), None), served.meter.kind.unit(), &usage))
 }
 
-async fn of_account(call: Call<AccountId, BucketQuery>) -> Result<Response, Problem> {
+async fn of_account(call: Call<AccountId, BucketQuery>) -> Result<Usage, Problem> {
     let BucketQuery { over, by } = call.query;
-    let usage = usage::of_account(&call.app, &call.scope, call.path, over.window, by).await?;
-    reply(&call, (None, Some(call.path)), "kWh", &usage)
+    let usage = call.open(usage::of_account(&call.app, &call.scope, call.path, over.window, by).await?).await?;
+    Ok(wire(&call, (None, Some(call.path)), "kWh", &usage))
 }
 
 /// A customer's usage by part.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Aggregate<'a> {
+struct Aggregate {
     unit: &'static str,
-    time_zone: &'a str,
+    time_zone: String,
     by: By,
     from: LocalDate,
     /// Exclusive.
@@ -244,9 +244,9 @@ struct PartUsage {
     quality: UsageQuality,
 }
 
-async fn of_all(call: Call<(), PartQuery>) -> Result<Response, Problem> {
+async fn of_all(call: Call<(), PartQuery>) -> Result<Aggregate, Problem> {
     let PartQuery { over, by } = call.query;
-    let parts = usage::by_part(&call.app, &call.scope, over.window, by).await?;
+    let parts = call.open(usage::by_part(&call.app, &call.scope, over.window, by).await?).await?;
     let all = domain::usage::sum(parts.iter().map(|(_, usage, _)| *usage));
     let received: Vec<WindowUsage> = parts.iter().filter_map(|(_, _, received)| *received).collect();
     let row = |(part, usage, received): &(Part, WindowUsage, Option<WindowUsage>)| {
@@ -259,9 +259,9 @@ async fn of_all(call: Call<(), PartQuery>) -> Result<Response, Problem> {
         let received = received.and_then(|received| received.total);
         PartUsage { account_id, premise_id, meter_id, total, received, complete, quality }
     };
-    call.reply(&Aggregate {
+    Ok(Aggregate {
         unit: "kWh",
-        time_zone: call.app.zone.name(),
+        time_zone: call.app.zone.name().to_owned(),
         by,
         from: over.from,
         to: over.to,
@@ -271,22 +271,24 @@ async fn of_all(call: Call<(), PartQuery>) -> Result<Response, Problem> {
     })
 }
 
-const METER: &str = r#"{"meterId":3001,"unit":"kWh","timeZone":"America/Chicago","groupBy":"day","from":"2025-03-08","to":"2025-03-10","total":31.5,"received":null,"complete":false,"quality":"actual","buckets":[{"start":"2025-03-08T06:00:00Z","end":"2025-03-09T06:00:00Z","localDate":"2025-03-08","usage":31.5,"received":null,"quality":"actual"},{"start":"2025-03-09T06:00:00Z","end":"2025-03-10T05:00:00Z","localDate":"2025-03-09","usage":null,"received":null,"quality":"missing"}]}"#;
-
 /// The operations on usage.
 pub fn routes() -> Vec<Route> {
-    const USAGE: Categories = Categories::METER.and(Categories::USAGE);
-    const ACCOUNT: Categories = USAGE.and(Categories::ACCOUNT).and(Categories::BALANCE).and(Categories::PREMISE);
-    vec![
-        Route::get::<Usage<'_>, _, _, _>("/api/meters/{meterId}/usage", "getMeterUsage", of_meter)
-            .about("Usage", "Usage of a meter in buckets")
-            .reveals(USAGE.and(Categories::PREMISE))
-            .example(METER),
-        Route::get::<Usage<'_>, _, _, _>("/api/accounts/{accountId}/usage", "getAccountUsage", of_account)
-            .about("Usage", "Usage of an account's meters together, in buckets")
-            .reveals(ACCOUNT),
-        Route::get::<Aggregate<'_>, _, _, _>("/api/usage", "getUsage", of_all)
-            .about("Usage", "Usage of all meters, by account, premise or meter")
-            .reveals(USAGE),
-    ]
+    const USAGE: Categories = Categories::METER.union(Categories::USAGE);
+    const ACCOUNT: Categories = USAGE.union(Categories::ACCOUNT).union(Categories::BALANCE).union(Categories::PREMISE);
+    let routes = [
+        Route::get("/api/meters/{meterId}/usage", "getMeterUsage", "Usage of a meter in buckets", of_meter)
+            .reveals(USAGE | Categories::PREMISE)
+            .example(example!("getMeterUsage")),
+        Route::get(
+            "/api/accounts/{accountId}/usage",
+            "getAccountUsage",
+            "Usage of an account's meters together, in buckets",
+            of_account,
+        )
+        .reveals(ACCOUNT)
+        .example(example!("getAccountUsage")),
+        Route::get("/api/usage", "getUsage", "Usage of all meters, by account, premise or meter", of_all)
+            .example(example!("getUsage")),
+    ];
+    group("Usage", USAGE, routes)
 }

@@ -1,74 +1,111 @@
 //! Accounts.
 
 use domain::{
-    accounts::{Account, AccountEdit, Balance},
-    events::{Event, EventType, Events, Subject},
+    accounts::{Account, AccountEdit, AccountTotals, Deactivation},
+    events::{Event, EventType, Events, Subject, Transition},
     ids::AccountId,
+    jobs::{NewJob, Task},
+    status::Status,
 };
-use store::{Guarded, Scope, accounts, customers};
+use store::{Change, Guarded, Scope, Session, StoreError, Transaction, accounts, premises};
 
-use super::{App, Failure, NOTHING_CHANGED, changed, commit, resource, unchanged, usage};
+use super::{App, Edits, Failure, Operation, Thing, resource, usage};
 
-/// An account with its premises and meters.
-pub async fn find(app: &App, scope: &Scope, id: AccountId) -> Result<Account, Failure> {
-    let found = accounts::find(&mut app.store.session(scope), id).await?;
-    app.disclose(scope, found, resource("account", id)).await
+impl Thing for Account {
+    type Id = AccountId;
+    async fn find(session: &mut Session<'_>, id: AccountId) -> Result<Option<Guarded<Self>>, StoreError> {
+        accounts::find(session, id).await
+    }
+    fn resource(id: AccountId) -> Option<String> {
+        resource("account", id)
+    }
+    fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+impl Edits for Account {
+    type Edit = AccountEdit;
+    fn changes(&self, edit: &AccountEdit) -> Vec<&'static str> {
+        edit.changes(self)
+    }
+    async fn store(&self, change: &mut Change<'_>, edit: &AccountEdit, _: &[&'static str]) -> Result<(), Failure> {
+        Ok(accounts::update(change, self.id, edit).await?)
+    }
+    fn event(&self) -> Event {
+        // The spec has no event of its own for what a customer calls an account.
+        Event::new(EventType::CustomerUpdated, Subject::Account(self.id))
+    }
 }
 
 /// A page of the customer's accounts, after an account.
-pub async fn list(app: &App, scope: &Scope, after: Option<AccountId>, limit: i64) -> Result<Vec<Account>, Failure> {
-    let found = accounts::list(&mut app.store.session(scope), after, limit).await?;
-    app.disclose(scope, Some(found), None).await
+pub async fn list(
+    app: &App,
+    scope: &Scope,
+    after: Option<AccountId>,
+    limit: i64,
+) -> Result<Guarded<Vec<Account>>, Failure> {
+    Ok(accounts::list(&mut app.store.session(scope), after, limit).await?)
 }
 
-/// Changes what an owner may change of an account; `edit` sees the present state under its lock.
-pub async fn update(
+/// What an account is, has, owes and used.
+pub type Summary = ((Account, AccountTotals), usage::ByType);
+
+/// The summary of an account, with the usage of a window, all of one state.
+pub async fn summary(
     app: &App,
     scope: &Scope,
     id: AccountId,
-    edit: impl FnOnce(&Account) -> Result<AccountEdit, Failure> + Send,
-) -> Result<Account, Failure> {
-    let mut tx = app.store.begin(scope).await?;
-    let found: Guarded<Account> = accounts::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
-    let (edit, changes) = {
-        let current = tx.peek(&found);
-        let edit = edit(current)?;
-        let changes = edit.changes(current);
-        (edit, changes)
-    };
-    if changes.is_empty() {
-        return commit(tx, unchanged(resource("account", id)), NOTHING_CHANGED, found).await;
-    }
-    accounts::update(&mut tx, id, &edit).await?;
-    let answer = accounts::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
-    let version = tx.peek(&answer).version;
-    // The spec has no event of its own for what a customer calls an account.
-    let event = Event { kind: EventType::CustomerUpdated, subject: Subject::Account(id), version, changed: changes };
-    commit(tx, changed(resource("account", id)), Events::Of(vec![event]), answer).await
-}
-
-/// What an account has, owes and used.
-#[derive(Debug)]
-pub struct Summary {
-    /// The account, with its balance.
-    pub account: Account,
-    /// Premises in service.
-    pub premises: i64,
-    /// Meters in service.
-    pub meters: i64,
-    /// Usage in the window.
-    pub usage: usage::ByType,
-}
-
-/// The summary of an account, with the usage of a window.
-pub async fn summary(app: &App, scope: &Scope, id: AccountId, window: usage::Window) -> Result<Summary, Failure> {
-    let mut session = app.store.session(scope);
+    window: usage::Window,
+) -> Result<Guarded<Summary>, Failure> {
+    let mut snapshot = app.store.snapshot(scope).await?;
+    let mut session = snapshot.session();
     let account = accounts::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
-    let totals = customers::account_totals(&mut session, id).await?.ok_or(Failure::NotFound)?;
+    let totals = accounts::totals(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let usage = usage::by_type(&mut session, Some(id), window).await?;
-    let found = account.and(totals)?.and(usage)?;
-    let ((account, (balance, premises, meters)), usage) =
-        app.disclose(scope, Some(found), resource("account", id)).await?;
-    let balance: Balance = balance;
-    Ok(Summary { account: Account { balance, ..account }, premises, meters, usage })
+    Ok(account.and(totals)?.and(usage)?)
+}
+
+/// Ends an account, unless places of it are or will be in service.
+pub(super) async fn deactivate(
+    tx: &mut Transaction<'_>,
+    current: &Account,
+    deactivation: &Deactivation,
+) -> Result<Events, Failure> {
+    let Deactivation { effective_date, reason } = *deactivation;
+    possible(tx, current, deactivation).await?;
+    accounts::set_status(&mut tx.own(), current.id, Status::Inactive).await?;
+    let transition = Transition { from: current.status, to: Status::Inactive, effective_date, reason };
+    let event = Event::new(EventType::AccountStatusChanged, Subject::Account(current.id)).transition(transition);
+    Ok(Events::Of(vec![event]))
+}
+
+async fn possible(tx: &mut Transaction<'_>, current: &Account, deactivation: &Deactivation) -> Result<(), Failure> {
+    let in_service = premises::in_service(&mut tx.own(), current.id, deactivation.effective_date).await?;
+    if in_service > 0 { Err(Failure::refused("in-service", &["move-out"])) } else { Ok(()) }
+}
+
+impl Operation<Account> for Deactivation {
+    async fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+        id: AccountId,
+        current: &Account,
+    ) -> Result<Option<Events>, Failure> {
+        let Self { effective_date, reason } = *self;
+        if !current.status.may_become(Status::Inactive) {
+            return Err(Failure::refused("invalid-transition", &["reopen"]));
+        }
+        // What was decided before is decided anew.
+        let task = Task::DeactivateAccount(id, reason);
+        tx.own().unschedule(task).await?;
+        // By the real clock: a job has no other.
+        if effective_date <= app.zone.date(tx.now()) {
+            return deactivate(tx, current, self).await.map(Some);
+        }
+        possible(tx, current, self).await?;
+        tx.own().schedule(NewJob { task, due: app.zone.start(effective_date) }).await?;
+        Ok(Some(Events::None("it is scheduled, and told when it takes effect")))
+    }
 }

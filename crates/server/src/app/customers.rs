@@ -2,62 +2,50 @@
 
 use domain::{
     customers::{Customer, CustomerEdit, Totals},
-    events::{Event, EventType, Events, Subject},
-    time::LocalDate,
+    events::{Event, EventType, Subject},
 };
-use store::{Scope, customers, preferences};
+use store::{Change, Guarded, Scope, Session, StoreError, customers, preferences};
 
-use super::{App, Failure, NOTHING_CHANGED, changed, commit, unchanged, usage};
+use super::{App, Edits, Failure, Thing, usage};
 
-/// The customer's profile.
-pub async fn find(app: &App, scope: &Scope) -> Result<Customer, Failure> {
-    let found = customers::find(&mut app.store.session(scope)).await?;
-    app.disclose(scope, found, None).await
+impl Thing for Customer {
+    type Id = ();
+    async fn find(session: &mut Session<'_>, (): ()) -> Result<Option<Guarded<Self>>, StoreError> {
+        customers::find(session).await
+    }
+    fn resource((): ()) -> Option<String> {
+        None
+    }
+    fn version(&self) -> i64 {
+        self.version
+    }
 }
 
-/// Changes the profile; `edit` sees the present state under its lock.
-pub async fn update(
+impl Edits for Customer {
+    type Edit = CustomerEdit;
+    fn changes(&self, edit: &CustomerEdit) -> Vec<&'static str> {
+        edit.changes(self)
+    }
+    async fn store(&self, change: &mut Change<'_>, edit: &CustomerEdit, changes: &[&'static str]) -> Result<(), Failure> {
+        customers::update(change, edit).await?;
+        if changes.contains(&"email") {
+            preferences::email_changed(change).await?;
+        }
+        Ok(())
+    }
+    fn event(&self) -> Event {
+        Event::new(EventType::CustomerUpdated, Subject::Customer)
+    }
+}
+
+/// What a customer has and owes over all accounts, with the usage of a window, all of one state.
+pub async fn summary(
     app: &App,
     scope: &Scope,
-    edit: impl FnOnce(&Customer) -> Result<CustomerEdit, Failure> + Send,
-) -> Result<Customer, Failure> {
-    let mut tx = app.store.begin(scope).await?;
-    let found = customers::find(&mut tx).await?.ok_or(Failure::NotFound)?;
-    let (edit, changes) = {
-        let current = tx.peek(&found);
-        let edit = edit(current)?;
-        let changes = edit.changes(current);
-        (edit, changes)
-    };
-    if changes.is_empty() {
-        return commit(tx, unchanged(None), NOTHING_CHANGED, found).await;
-    }
-    customers::update(&mut tx, &edit).await?;
-    if changes.contains(&"email") {
-        preferences::email_changed(&mut tx).await?;
-    }
-    let answer = customers::find(&mut tx).await?.ok_or(Failure::NotFound)?;
-    let version = tx.peek(&answer).version;
-    let event = Event { kind: EventType::CustomerUpdated, subject: Subject::Customer, version, changed: changes };
-    commit(tx, changed(None), Events::Of(vec![event]), answer).await
-}
-
-/// What a customer has, owes and used.
-#[derive(Debug)]
-pub struct Summary {
-    /// Counts and sums.
-    pub totals: Totals,
-    /// The earliest date on which something is due.
-    pub next_due_date: Option<LocalDate>,
-    /// Usage in the window.
-    pub usage: usage::ByType,
-}
-
-/// The summary over all accounts, with the usage of a window.
-pub async fn summary(app: &App, scope: &Scope, window: usage::Window) -> Result<Summary, Failure> {
-    let mut session = app.store.session(scope);
-    let totals = customers::totals(&mut session).await?;
-    let usage = usage::by_type(&mut session, None, window).await?;
-    let ((totals, next_due_date), usage) = app.disclose(scope, Some(totals.and(usage)?), None).await?;
-    Ok(Summary { totals, next_due_date, usage })
+    window: usage::Window,
+) -> Result<Guarded<(Totals, usage::ByType)>, Failure> {
+    let mut snapshot = app.store.snapshot(scope).await?;
+    let mut session = snapshot.session();
+    let totals = customers::totals(&mut session).await?.ok_or(Failure::NotFound)?;
+    Ok(totals.and(usage::by_type(&mut session, None, window).await?)?)
 }

@@ -5,14 +5,22 @@ use domain::{
     meters::Meter,
     premises::Premise,
 };
-use store::{Scope, meters};
+use store::{Guarded, Scope, Session, StoreError, meters};
 
-use super::{App, Failure, resource};
+use super::{App, Failure, Thing, resource};
 
 /// A meter with the premise through which the customer sees it.
-pub async fn find(app: &App, scope: &Scope, id: MeterId) -> Result<(Meter, Premise), Failure> {
-    let found = meters::find(&mut app.store.session(scope), id).await?;
-    app.disclose(scope, found, resource("meter", id)).await
+impl Thing for (Meter, Premise) {
+    type Id = MeterId;
+    async fn find(session: &mut Session<'_>, id: MeterId) -> Result<Option<Guarded<Self>>, StoreError> {
+        meters::find(session, id).await
+    }
+    fn resource(id: MeterId) -> Option<String> {
+        resource("meter", id)
+    }
+    fn version(&self) -> i64 {
+        self.1.version
+    }
 }
 
 /// A page of the meters at a premise, after a meter.
@@ -22,7 +30,7 @@ pub async fn at_premise(
     premise: PremiseId,
     after: Option<MeterId>,
     limit: i64,
-) -> Result<Vec<Meter>, Failure> {
+) -> Result<Guarded<Vec<Meter>>, Failure> {
     let found = meters::at_premise(&mut app.store.session(scope), premise, after, limit).await?;
-    app.disclose(scope, found, resource("premise", premise)).await
+    found.ok_or(Failure::NotFound)
 }

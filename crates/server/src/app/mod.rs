@@ -1,8 +1,15 @@
 //! The use cases. API, portal, consumers and command line call these functions and nothing else calls the
 //! store, so that ownership and audit are the same whoever asks.
+//!
+//! Reads return guarded values and know nothing of audit: the surface joins them and opens them with the receipt of
+//! the record that it started. Changes go through [`change`], which has all that they have in common. No use case
+//! knows HTTP.
 
 pub mod accounts;
+pub mod balances;
+mod change;
 pub mod customers;
+pub mod jobs;
 mod limiter;
 pub mod meters;
 pub mod preferences;
@@ -18,9 +25,12 @@ use domain::{
     input::FieldError,
     time::{Clock, Instant, LocalDate, Zone},
 };
-use store::{Entry, Guarded, Scope, Store, StoreError, Transaction, audit::Outcome};
+use store::{Guarded, Scope, Store, StoreError};
 
-pub use self::limiter::Limiter;
+pub use self::{
+    change::{Ask, Done, Edits, Once, Operation, Thing, change, edit},
+    limiter::Limiter,
+};
 use crate::{auth::Authenticator, config::Network, telemetry::Metrics};
 
 /// What the service is made of.
@@ -43,6 +53,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Origins that browsers may call from; none closes CORS.
     pub cors_origins: Vec<String>,
+    /// The reasons for which staff may open a customer's data.
+    pub access_reasons: Vec<Arc<str>>,
     /// Proxies whose word on the client's address is believed.
     pub trusted_proxies: Vec<Network>,
 }
@@ -77,8 +89,8 @@ impl std::ops::Deref for App {
 pub enum Failure {
     /// There is no such resource, or it is not the caller's: nobody can tell which.
     NotFound,
-    /// If-Match names another state than the present one, whose ETag this is.
-    Changed {
+    /// The change was made from another state than the present one, whose tag this is.
+    Stale {
         /// The present ETag.
         etag: String,
     },
@@ -99,7 +111,17 @@ pub enum Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::NoCustomer => Self::NotFound,
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl Failure {
+    /// A refusal by the resource's state.
+    pub fn refused(code: &'static str, allowed: &'static [&'static str]) -> Self {
+        Self::Refused { code, allowed }
     }
 }
 
@@ -124,40 +146,9 @@ impl App {
     pub fn today(&self) -> LocalDate {
         self.zone.date(self.business_now())
     }
-
-    /// Opens what was found, after its audit record is durable.
-    async fn disclose<T>(
-        &self,
-        scope: &Scope,
-        found: Option<Guarded<T>>,
-        resource: Option<String>,
-    ) -> Result<T, Failure> {
-        let found = found.ok_or(Failure::NotFound)?;
-        let entry = Entry { outcome: Outcome::Read, status: 200, resource };
-        Ok(self.store.disclose(scope, found, entry).await?)
-    }
 }
 
-/// The audit entry of a change that answered 200.
-fn changed(resource: Option<String>) -> Entry {
-    Entry { outcome: Outcome::Changed, status: 200, resource }
-}
-
-/// The audit entry of an edit that left everything as it was.
-fn unchanged(resource: Option<String>) -> Entry {
-    Entry { outcome: Outcome::Read, status: 200, resource }
-}
-
-/// Why an edit without differences has no event.
-const NOTHING_CHANGED: domain::events::Events = domain::events::Events::None("nothing changed");
-
-/// Opens a value with the receipt of its change's commit.
-async fn commit<T>(
-    tx: Transaction<'_>,
-    entry: Entry,
-    events: domain::events::Events,
-    answer: Guarded<T>,
-) -> Result<T, Failure> {
-    let receipt = tx.commit(entry, events).await?;
-    Ok(answer.open(&receipt)?)
+/// Finds a thing of a customer's.
+pub async fn find<T: Thing>(app: &App, scope: &Scope, id: T::Id) -> Result<Guarded<T>, Failure> {
+    T::find(&mut app.store.session(scope), id).await?.ok_or(Failure::NotFound)
 }

@@ -1,19 +1,48 @@
 //! Premises.
 
 use domain::{
-    accounts::Status,
     events::{Event, EventType, Events, Subject},
     ids::{AccountId, PremiseId},
-    premises::{Premise, PremiseEdit},
+    premises::{MakePrimary, Premise, PremiseEdit},
+    status::Status,
 };
-use store::{Scope, idempotency::IdempotencyKey, premises};
+use store::{Change, Guarded, Scope, Session, StoreError, Transaction, premises};
 
-use super::{App, Failure, NOTHING_CHANGED, changed, commit, resource, unchanged};
+use super::{App, Edits, Failure, Operation, Thing, resource};
 
-/// A premise with its service points and meters.
-pub async fn find(app: &App, scope: &Scope, id: PremiseId) -> Result<Premise, Failure> {
-    let found = premises::find(&mut app.store.session(scope), id).await?;
-    app.disclose(scope, found, resource("premise", id)).await
+impl Thing for Premise {
+    type Id = PremiseId;
+    async fn find(session: &mut Session<'_>, id: PremiseId) -> Result<Option<Guarded<Self>>, StoreError> {
+        premises::find(session, id).await
+    }
+    fn resource(id: PremiseId) -> Option<String> {
+        resource("premise", id)
+    }
+    fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+impl Edits for Premise {
+    type Edit = PremiseEdit;
+    fn changes(&self, edit: &PremiseEdit) -> Vec<&'static str> {
+        edit.changes(self)
+    }
+    /// An inactive premise is history: nothing of it changes any more.
+    fn editable(&self) -> Result<(), Failure> {
+        let ended = Failure::refused("inactive", &["pending", "active"]);
+        if self.status == Status::Inactive { Err(ended) } else { Ok(()) }
+    }
+    async fn store(&self, change: &mut Change<'_>, edit: &PremiseEdit, _: &[&'static str]) -> Result<(), Failure> {
+        Ok(premises::update(change, self.id, edit).await?)
+    }
+    fn event(&self) -> Event {
+        updated(self.account, self.id)
+    }
+}
+
+fn updated(account: AccountId, premise: PremiseId) -> Event {
+    Event::new(EventType::PremiseUpdated, Subject::Premise(account, premise))
 }
 
 /// A page of an account's premises, after a premise.
@@ -23,83 +52,28 @@ pub async fn of_account(
     account: AccountId,
     after: Option<PremiseId>,
     limit: i64,
-) -> Result<Vec<Premise>, Failure> {
+) -> Result<Guarded<Vec<Premise>>, Failure> {
     let found = premises::of_account(&mut app.store.session(scope), account, after, limit).await?;
-    app.disclose(scope, found, resource("account", account)).await
+    found.ok_or(Failure::NotFound)
 }
 
-/// An inactive premise is history: nothing of it changes any more.
-fn in_service(premise: &Premise) -> Result<(), Failure> {
-    let ended = Failure::Refused { code: "inactive", allowed: &["pending", "active"] };
-    if premise.status == Status::Inactive { Err(ended) } else { Ok(()) }
-}
-
-/// Changes what an owner may change of a premise; `edit` sees the present state under its lock.
-pub async fn update(
-    app: &App,
-    scope: &Scope,
-    id: PremiseId,
-    edit: impl FnOnce(&Premise) -> Result<PremiseEdit, Failure> + Send,
-) -> Result<Premise, Failure> {
-    let mut tx = app.store.begin(scope).await?;
-    let found = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
-    let (edit, changes, account) = {
-        let current = tx.peek(&found);
-        let edit = edit(current)?;
-        let changes = edit.changes(current);
-        if !changes.is_empty() {
-            in_service(current)?;
+impl Operation<Premise> for MakePrimary {
+    async fn perform(
+        &self,
+        _: &App,
+        tx: &mut Transaction<'_>,
+        id: PremiseId,
+        current: &Premise,
+    ) -> Result<Option<Events>, Failure> {
+        current.editable()?;
+        if current.is_primary {
+            return Ok(None);
         }
-        (edit, changes, current.account)
-    };
-    if changes.is_empty() {
-        return commit(tx, unchanged(resource("premise", id)), NOTHING_CHANGED, found).await;
+        let account = current.account;
+        let demoted = premises::make_primary(&mut tx.own(), account, id).await?;
+        let told = |(premise, version)| updated(account, premise).changed(vec!["isPrimary"]).version(version);
+        let mut events: Vec<Event> = demoted.into_iter().map(told).collect();
+        events.push(updated(account, id).changed(vec!["isPrimary"]));
+        Ok(Some(Events::Of(events)))
     }
-    premises::update(&mut tx, id, &edit).await?;
-    let answer = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
-    let events = updated(account, id, tx.peek(&answer).version, changes);
-    commit(tx, changed(resource("premise", id)), events, answer).await
-}
-
-/// Makes a premise the primary one of its account; done again it changes nothing. `check` sees the present
-/// state under its lock, `render` writes the answer that is kept for the idempotency key.
-pub async fn make_primary(
-    app: &App,
-    scope: &Scope,
-    id: PremiseId,
-    key: Option<IdempotencyKey>,
-    check: impl FnOnce(&Premise) -> Result<(), Failure> + Send,
-    render: impl Fn(&Premise) -> Result<String, Failure> + Send,
-) -> Result<String, Failure> {
-    let (mut tx, kept) = app.store.begin_once(scope, key).await?;
-    // A repetition is authorized anew: what is not the caller's any more is not answered either.
-    let found = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
-    if let Some(answer) = kept {
-        return commit(tx, unchanged(resource("premise", id)), NOTHING_CHANGED, answer).await;
-    }
-    let (account, already) = {
-        let current = tx.peek(&found);
-        check(current)?;
-        in_service(current)?;
-        (current.account, current.is_primary)
-    };
-    let demoted = if already { Vec::new() } else { premises::make_primary(&mut tx, account, id).await? };
-    let answer = premises::find(&mut tx, id).await?.ok_or(Failure::NotFound)?;
-    let version = tx.peek(&answer).version;
-    let answer = answer.try_map(|premise| render(&premise))?;
-    tx.keep(key, &answer).await?;
-    if already {
-        return commit(tx, unchanged(resource("premise", id)), NOTHING_CHANGED, answer).await;
-    }
-    let mut events = Vec::new();
-    for (premise, version) in demoted.into_iter().chain([(id, version)]) {
-        let (kind, subject) = (EventType::PremiseUpdated, Subject::Premise(account, premise));
-        events.push(Event { kind, subject, version, changed: vec!["isPrimary"] });
-    }
-    commit(tx, changed(resource("premise", id)), Events::Of(events), answer).await
-}
-
-fn updated(account: AccountId, premise: PremiseId, version: i64, changed: Vec<&'static str>) -> Events {
-    let subject = Subject::Premise(account, premise);
-    Events::Of(vec![Event { kind: EventType::PremiseUpdated, subject, version, changed }])
 }

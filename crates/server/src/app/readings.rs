@@ -1,31 +1,43 @@
 //! Readings of a meter, page by page or as a stream.
 
-use domain::{ids::MeterId, meters::Meter};
+use std::sync::Arc;
+
+use domain::{
+    ids::MeterId,
+    meters::Meter,
+    premises::Premise,
+    readings::Reading,
+};
 use store::{
-    Entry, Receipt, Scope,
+    Asked, Guarded, Scope,
     audit::Outcome,
     meters,
-    readings::{self, Page, Reading},
+    readings::{self, Page},
 };
 
 use super::{App, Failure, resource};
 
-/// One page of a meter's readings.
-pub async fn page(app: &App, scope: &Scope, id: MeterId, page: Page) -> Result<(Meter, Vec<Reading>), Failure> {
-    let mut session = app.store.session(scope);
+/// One page of a meter's readings, with the meter, all of one state.
+pub async fn page(
+    app: &App,
+    scope: &Scope,
+    id: MeterId,
+    page: Page,
+) -> Result<Guarded<((Meter, Premise), Vec<Reading>)>, Failure> {
+    let mut snapshot = app.store.snapshot(scope).await?;
+    let mut session = snapshot.session();
     let meter = meters::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let found = readings::page_of(&mut session, &meter, page).await?;
-    let ((meter, _), readings) = app.disclose(scope, Some(meter.and(found)?), resource("meter", id)).await?;
-    Ok((meter, readings))
+    Ok(meter.and(found)?)
 }
 
-/// A stream of readings: audited before its first byte with its bounds, and at its end with its counts.
+/// A stream of readings, which the record of the request opens piece by piece; at its end its counts are recorded.
 #[derive(Debug)]
 pub struct Stream {
     /// The meter.
     pub meter: Meter,
     scope: Scope,
-    receipt: Receipt,
+    asked: Arc<Asked>,
     next: Option<Page>,
     given: u64,
 }
@@ -35,26 +47,22 @@ const PIECE: i64 = 5_000;
 
 impl Stream {
     /// Starts a stream over all pages that begin with `page`.
-    pub async fn start(app: &App, scope: &Scope, id: MeterId, page: Page) -> Result<Self, Failure> {
+    pub async fn start(app: &App, scope: &Scope, asked: Arc<Asked>, id: MeterId, page: Page) -> Result<Self, Failure> {
         let meter = meters::find(&mut app.store.session(scope), id).await?.ok_or(Failure::NotFound)?;
-        let entry = Entry { outcome: Outcome::Read, status: 200, resource: resource("meter", id) };
-        let detail = format!("readings from={} to={}", page.from, page.to);
-        let receipt = app.store.receipt(scope, entry, Some(detail)).await?;
-        let (meter, _) = meter.open(&receipt)?;
+        let (meter, _) = asked.open(meter).await?;
         let next = Some(Page { limit: PIECE, ..page });
-        Ok(Self { meter, scope: scope.clone(), receipt, next, given: 0 })
+        Ok(Self { meter, scope: scope.clone(), asked, next, given: 0 })
     }
 
     /// The next piece; `None` at the end, which is audited then.
     pub async fn piece(&mut self, app: &App) -> Result<Option<Vec<Reading>>, Failure> {
         let Some(page) = self.next.take() else {
-            let entry = Entry { outcome: Outcome::Ended, status: 200, resource: resource("meter", self.meter.id) };
             let detail = format!("readings={}", self.given);
-            self.receipt = app.store.receipt(&self.scope, entry, Some(detail)).await?;
+            app.store.note(&self.scope, Outcome::Ended, resource("meter", self.meter.id), detail).await?;
             return Ok(None);
         };
         let mut session = app.store.session(&self.scope);
-        let readings = readings::page(&mut session, &self.meter, page).await?.open(&self.receipt)?;
+        let readings = self.asked.open(readings::page(&mut session, &self.meter, page).await?).await?;
         self.given = self.given.saturating_add(readings.len() as u64);
         let full = i64::try_from(readings.len()).is_ok_and(|n| n == page.limit);
         self.next = readings.last().filter(|_| full).map(|last| Page { after: Some((last.read_at, last.id)), ..page });

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use domain::{
     ids::{AccountId, MeterId, PremiseId},
-    meters::MeterType,
+    meters::{MeterType, Served},
     readings::{Advance, Register, RegisterReading, advances},
     time::Instant,
     usage::{Bucket, GroupBy, WindowUsage, buckets, sum, sum_buckets, window},
 };
 use store::{
     Guarded, Scope, Session, StoreError,
-    meters::{self, Served},
-    readings,
+    meters, readings,
 };
 
-use super::{App, Failure, resource};
+use super::{App, Failure};
 
 /// From an instant, inclusive, to an instant, exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,33 +163,38 @@ pub async fn of_meter(
     id: MeterId,
     over: Window,
     by: GroupBy,
-) -> Result<(Served, Usage), Failure> {
+) -> Result<Guarded<(Served, Usage)>, Failure> {
     few_buckets(app, over, by)?;
-    let mut session = app.store.session(scope);
+    let mut snapshot = app.store.snapshot(scope).await?;
+    let mut session = snapshot.session();
     let meter = meters::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let of = meter.map(|(meter, premise)| vec![Served { account: premise.account, premise: premise.id, meter }]);
     let series = Series::read(&mut session, of, over).await?;
-    // Calculated before it is disclosed: what cannot be answered is recorded as refused.
-    let usage = series.try_map(|series| {
+    series.try_map(|series| {
         let served = series.meters.first().cloned().ok_or(Failure::NotFound)?;
         let usage = usage_of(app, &series, &[&served], over, by)?;
-        Ok::<_, Failure>((served, usage))
-    })?;
-    app.disclose(scope, Some(usage), resource("meter", id)).await
+        Ok((served, usage))
+    })
 }
 
 /// The usage of an account's meters together.
-pub async fn of_account(app: &App, scope: &Scope, id: AccountId, over: Window, by: GroupBy) -> Result<Usage, Failure> {
+pub async fn of_account(
+    app: &App,
+    scope: &Scope,
+    id: AccountId,
+    over: Window,
+    by: GroupBy,
+) -> Result<Guarded<Usage>, Failure> {
     few_buckets(app, over, by)?;
-    let mut session = app.store.session(scope);
+    let mut snapshot = app.store.snapshot(scope).await?;
+    let mut session = snapshot.session();
     let account = store::accounts::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let of = meters::served(&mut session, Some(id)).await?;
     let series = Series::read(&mut session, of, over).await?;
-    let usage = account
+    account
         .map(drop)
         .and(series)?
-        .try_map(|((), series)| usage_of(app, &series, &series.meters.iter().collect::<Vec<_>>(), over, by))?;
-    app.disclose(scope, Some(usage), resource("account", id)).await
+        .try_map(|((), series)| usage_of(app, &series, &series.meters.iter().collect::<Vec<_>>(), over, by))
 }
 
 /// What a business's aggregate is grouped by.
@@ -216,17 +220,19 @@ domain::named_enum! {
     }
 }
 
-/// The usage of each part in a window, delivered and received, and of all together.
-pub async fn by_part(
-    app: &App,
-    scope: &Scope,
-    over: Window,
-    by: By,
-) -> Result<Vec<(Part, WindowUsage, Option<WindowUsage>)>, Failure> {
-    let mut session = app.store.session(scope);
+/// The usage of one part, delivered and received.
+pub type PartUsage = (Part, WindowUsage, Option<WindowUsage>);
+
+/// The usage of each part in a window.
+pub async fn by_part(app: &App, scope: &Scope, over: Window, by: By) -> Result<Guarded<Vec<PartUsage>>, Failure> {
+    let mut snapshot = app.store.snapshot(scope).await?;
+    let mut session = snapshot.session();
     let of = meters::served(&mut session, None).await?;
     let series = Series::read(&mut session, of, over).await?;
-    let series = app.disclose(scope, Some(series), None).await?;
+    Ok(series.map(|series| parts(&series, over, by)))
+}
+
+fn parts(series: &Series, over: Window, by: By) -> Vec<PartUsage> {
     let mut parts: BTreeMap<Part, Vec<&Served>> = BTreeMap::new();
     for served in &series.meters {
         let part = match by {
@@ -244,5 +250,5 @@ pub async fn by_part(
     let row = |(part, of): (Part, Vec<&Served>)| {
         (part, total(&of, Register::Delivered).unwrap_or(none), total(&of, Register::Received))
     };
-    Ok(parts.into_iter().map(row).collect())
+    parts.into_iter().map(row).collect()
 }

@@ -174,7 +174,7 @@ impl Authenticator {
         let proof = token.check(&issuer.audience, self.clock.now())?;
         let named: Vec<Role> =
             issuer.role_claims.iter().flat_map(|path| token.texts_at(path)).filter_map(Role::named).collect();
-        let roles = Roles::of(&named).and(issuer.grants);
+        let roles = Roles::of(&named).intersection(issuer.grants);
         #[expect(clippy::disallowed_methods, reason = "this is the authentication step")]
         let identity = Identity::verified(Arc::clone(&issuer.name), proof.subject.to_owned(), roles);
         Ok(Verified { identity: Arc::new(identity), until: proof.until, key })

@@ -196,7 +196,7 @@ fn line(shown: &Shown) -> String {
     let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     let customer = record.customer.map(|id| format!("customer/{}", id.get())).unwrap_or_default();
     let resource = record.resource.as_deref().unwrap_or_default();
-    let categories: Vec<&str> = record.categories.names().collect();
+    let categories: Vec<String> = record.categories.names().collect();
     [
         record.at.to_string(),
         record.outcome.name().to_owned(),

@@ -136,6 +136,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
             failures_per_minute: config.limits_failed_logins_per_minute,
         },
         metrics: Arc::clone(&metrics),
+        access_reasons: config.access_reasons.iter().map(|reason| reason.as_str().into()).collect(),
         cors_origins: config.http_cors_origins.clone(),
         trusted_proxies: config.http_trusted_proxies.clone(),
     });

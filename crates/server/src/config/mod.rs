@@ -100,6 +100,7 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     pub zone: String,
     pub http_cors_origins: Vec<String>,
+    pub access_reasons: Vec<String>,
     pub http_trusted_proxies: Vec<Network>,
     pub http_max_connections: usize,
     http_header_timeout_seconds: u64,

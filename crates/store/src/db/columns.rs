@@ -76,28 +76,22 @@ mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Regist
 mapped! { String as "text": AccountNumber, MeterNumber;
     from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }
 
-/// Defines a row by its columns; see the module. `$text!()` is the list for a SELECT, under the alias.
+/// Defines a row by its columns; see the module. In a SELECT the table stands under the alias.
 macro_rules! columns {
     (@name $column:ident) => { stringify!($column) };
     (@name $column:ident $sql:literal) => { $sql };
-    ($(#[$doc:meta])* $name:ident, $text:ident of $alias:literal {
+    ($(#[$doc:meta])* $name:ident of $alias:literal {
         $first:ident $(as $first_sql:literal)?: $first_type:ty $(, $column:ident $(as $sql:literal)?: $type:ty)* $(,)?
     }) => {
-        macro_rules! $text {
-            () => {
-                concat!($alias, ".", $crate::db::columns!(@name $first $($first_sql)?)
-                    $(, ", ", $alias, ".", $crate::db::columns!(@name $column $($sql)?))*)
-            };
-        }
-        #[allow(unused_imports, reason = "some rows are read by their own slice alone")]
-        pub(crate) use $text;
-
         $(#[$doc])*
         #[derive(Debug, Clone)]
         pub(crate) struct $name { pub(crate) $first: $first_type $(, pub(crate) $column: $type)* }
 
         #[allow(dead_code, reason = "a row may be only read, or only written")]
         impl $name {
+            /// The table's name in a SELECT.
+            pub(crate) const ALIAS: &'static str = $alias;
+
             /// The columns with PostgreSQL's types, in order.
             pub(crate) const COLUMNS: &'static [(&'static str, &'static str)] = &[
                 ($crate::db::columns!(@name $first $($first_sql)?), <$first_type as $crate::db::Column>::POSTGRES)
@@ -128,6 +122,22 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// Puts a statement together while the program is compiled: texts, `[Row]` for its columns, `(CONSTANT)` for a text
+/// that stands elsewhere.
+macro_rules! sql {
+    (@ $text:expr;) => { $text };
+    (@ $text:expr; [$row:path] $($rest:tt)*) => {
+        $crate::db::sql!(@ $text.columns(<$row>::ALIAS, <$row>::COLUMNS); $($rest)*)
+    };
+    (@ $text:expr; ($part:expr) $($rest:tt)*) => { $crate::db::sql!(@ $text.add($part); $($rest)*) };
+    (@ $text:expr; $part:literal $($rest:tt)*) => { $crate::db::sql!(@ $text.add($part); $($rest)*) };
+    ($($part:tt)+) => {{
+        const TEXT: $crate::db::Text = $crate::db::sql!(@ $crate::db::Text::new(); $($part)+);
+        TEXT.as_str()
+    }};
+}
+pub(crate) use sql;
+
 /// A text that is put together while the program is compiled.
 pub(crate) struct Text {
     bytes: [u8; Self::MOST],
@@ -136,13 +146,15 @@ pub(crate) struct Text {
 
 #[expect(clippy::indexing_slicing, reason = "run by the compiler: what does not fit does not compile")]
 impl Text {
-    const MOST: usize = 2048;
+    const MOST: usize = 4096;
 
-    const fn new() -> Self {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
         Self { bytes: [0; Self::MOST], length: 0 }
     }
 
-    const fn add(mut self, text: &str) -> Self {
+    /// With a text behind it.
+    pub(crate) const fn add(mut self, text: &str) -> Self {
         let mut rest = text.as_bytes();
         while let [byte, others @ ..] = rest {
             self.bytes[self.length] = *byte;
@@ -152,6 +164,11 @@ impl Text {
         self
     }
 
+    /// With the columns of a row behind it, as a SELECT lists them.
+    pub(crate) const fn columns(self, alias: &str, columns: &[(&str, &str)]) -> Self {
+        self.list(&[columns], Form::Of(alias))
+    }
+
     const fn add_number(self, number: usize) -> Self {
         const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
         let this = if number >= 10 { self.add_number(number / 10) } else { self };
@@ -159,7 +176,7 @@ impl Text {
     }
 
     /// `column, column, ...` or, with what stands around each, the parameters of such a list.
-    const fn list(mut self, lists: &[&[(&str, &str)]], form: Form) -> Self {
+    const fn list(mut self, lists: &[&[(&str, &str)]], form: Form<'_>) -> Self {
         let (mut list, mut number) = (0, 0);
         while list < lists.len() {
             let mut index = 0;
@@ -170,6 +187,7 @@ impl Text {
                 let (name, kind) = lists[list][index];
                 self = match form {
                     Form::Name => self.add(name),
+                    Form::Of(alias) => self.add(alias).add(".").add(name),
                     Form::Parameter => self.add("$").add_number(number + 1),
                     Form::Array => self.add("$").add_number(number + 1).add("::").add(kind).add("[]"),
                     Form::Assignment(first) => self.add(name).add(" = $").add_number(first + number),
@@ -208,8 +226,9 @@ impl Text {
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum Form<'a> {
     Name,
+    Of(&'a str),
     Parameter,
     Array,
     Assignment(usize),
@@ -221,12 +240,12 @@ mod tests {
 
     columns! {
         /// A row.
-        Sample, sample_columns of "s" { id: i64, kind as "type": String, sealed: Option<Vec<u8>> }
+        Sample of "s" { id: i64, kind as "type": String, sealed: Option<Vec<u8>> }
     }
 
     #[test]
     fn one_list_makes_every_text() {
-        assert_eq!(sample_columns!(), "s.id, s.type, s.sealed");
+        assert_eq!(sql!("SELECT " [Sample] (" FROM t s")), "SELECT s.id, s.type, s.sealed FROM t s");
         let all = Sample::COLUMNS;
         assert_eq!(Text::insert("t", &[all]).as_str(), "INSERT INTO t (id, type, sealed) VALUES ($1, $2, $3)");
         let arrays = "INSERT INTO t (id, type, sealed) SELECT * FROM unnest($1::int8[], $2::text[], $3::bytea[])";

@@ -15,7 +15,7 @@ mod statement;
 
 use tokio::sync::oneshot;
 
-pub(crate) use columns::{Column, Text, columns};
+pub(crate) use columns::{Column, Text, columns, sql};
 pub(crate) use param::{IntoParam, Param, params};
 pub(crate) use row::{Cell, Reader, Row};
 pub(crate) use statement::{Sql, statements};
@@ -94,6 +94,14 @@ impl Db {
         })
     }
 
+    /// Begins a transaction that only reads, of one state of the database. Dropped, it ends.
+    pub(crate) async fn snapshot(&self) -> Result<Tx, DbError> {
+        Ok(match self {
+            Self::Sqlite(db) => Tx::Sqlite(db.snapshot().await?),
+            Self::Postgres(db) => Tx::Postgres(Box::new(db.snapshot().await?)),
+        })
+    }
+
     /// Runs one reading statement on the audit log (on SQLite a file of its own).
     pub(crate) async fn read_audit(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         sql.check(&params)?;
@@ -144,6 +152,13 @@ pub(crate) enum Tx {
 }
 
 impl Tx {
+    pub(crate) fn kind(&self) -> EngineKind {
+        match self {
+            Self::Sqlite(_) => EngineKind::Sqlite,
+            Self::Postgres(_) => EngineKind::Postgres,
+        }
+    }
+
     /// Runs a statement that gives rows.
     pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         sql.check(&params)?;

@@ -209,10 +209,18 @@ impl Postgres {
     }
 
     pub(crate) async fn begin(&self) -> Result<PostgresTx, DbError> {
+        self.begin_as("BEGIN").await
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<PostgresTx, DbError> {
+        self.begin_as("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
+    }
+
+    async fn begin_as(&self, command: &str) -> Result<PostgresTx, DbError> {
         let client = self.pool.get().await.map_err(|e| DbError::Unavailable(e.to_string()))?;
         // First, so that who is cut off while it begins leaves no transaction open.
         let tx = PostgresTx { client: Some(client) };
-        tx.client()?.batch_execute("BEGIN").await.map_err(error)?;
+        tx.client()?.batch_execute(command).await.map_err(error)?;
         Ok(tx)
     }
 

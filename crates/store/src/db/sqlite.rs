@@ -68,6 +68,8 @@ pub(crate) struct Sqlite {
     pub(super) readers: Vec<std::sync::Mutex<Connection>>,
     pub(super) long_readers: Worker,
     pub(super) writer: Arc<Mutex<Worker>>,
+    /// Threads for reads of several statements that see one state.
+    snapshots: Vec<Arc<Mutex<Worker>>>,
     pub(super) audit_readers: Worker,
     audit_file: PathBuf,
 }
@@ -89,11 +91,15 @@ impl Sqlite {
         let reader = || connect(&main, true);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_READERS);
         let readers = (0..threads).map(|_| reader().map(std::sync::Mutex::new)).collect::<Result<_, _>>()?;
+        let snapshots = (0..LONG_READERS).map(|_| Worker::start("sqlite-snapshot", vec![reader()?]));
+        let snapshots = snapshots.map(|worker| worker.map(|worker| Arc::new(Mutex::new(worker))));
+        let snapshots = snapshots.collect::<Result<_, _>>()?;
         let long_readers = (0..LONG_READERS).map(|_| reader()).collect::<Result<_, _>>()?;
         Ok(Self {
             readers,
             long_readers: Worker::start("sqlite-reader", long_readers)?,
             writer: Arc::new(Mutex::new(writer)),
+            snapshots,
             audit_readers: Worker::start("audit-reader", vec![connect(&audit_file, true)?])?,
             audit_file,
         })
@@ -119,6 +125,19 @@ impl Sqlite {
         // First, so that who is cut off while it begins leaves no transaction open.
         let tx = SqliteTx { writer: Some(writer) };
         tx.writer()?.run(|c| c.execute_batch("BEGIN IMMEDIATE").map_err(error)).await??;
+        Ok(tx)
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<SqliteTx, DbError> {
+        let free = || self.snapshots.iter().find_map(|worker| Arc::clone(worker).try_lock_owned().ok());
+        let reader = match (free(), self.snapshots.first()) {
+            (Some(reader), _) => Ok(reader),
+            (None, Some(any)) => tokio::time::timeout(BUSY, Arc::clone(any).lock_owned()).await,
+            (None, None) => return Err(DbError::Engine("no connection for reads".into())),
+        };
+        let reader = reader.map_err(|_| DbError::Unavailable("too many long reads wait".into()))?;
+        let tx = SqliteTx { writer: Some(reader) };
+        tx.writer()?.run(|c| c.execute_batch("BEGIN").map_err(error)).await??;
         Ok(tx)
     }
 

@@ -2,7 +2,7 @@
 //! totals of customer 3, are those of the specification's samples.
 
 use domain::{
-    accounts::{Balance, Status},
+    accounts::Balance,
     customers::{CustomerEdit, CustomerName},
     ids::Id,
     meters::{MeterStatus, MeterType},
@@ -10,6 +10,7 @@ use domain::{
     preferences::{AutoPay, BillDelivery, EmailStatus, Language, MailingAddress, PaymentMethod, Preferences},
     premises::Address,
     readings::{Dial, Register},
+    status::Status,
     time::{HOUR, Instant, LocalDate, Zone},
     values::{AccountNumber, MeterNumber, Money},
 };

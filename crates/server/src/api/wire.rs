@@ -1,0 +1,122 @@
+//! What goes over the wire: personal values, representations of things, pages of lists.
+
+use std::borrow::Cow;
+
+use domain::{
+    input::{At, FieldError, FromInput, Members, Node, object},
+    personal::Personal,
+    time::Zone,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::app::{Edits, Failure, Thing};
+
+/// A personal value in an answer, which only somebody with a receipt can have made: the one place that reveals to the
+/// wire. Its schema is the value's own.
+#[derive(Debug, Clone)]
+pub struct Shown<P>(pub P);
+
+impl<P: Personal> Serialize for Shown<P> {
+    #[expect(clippy::disallowed_methods, reason = "the wire: what was opened with its audit record's receipt")]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.reveal())
+    }
+}
+
+impl<P: JsonSchema> JsonSchema for Shown<P> {
+    fn schema_name() -> Cow<'static, str> {
+        P::schema_name()
+    }
+    fn schema_id() -> Cow<'static, str> {
+        P::schema_id()
+    }
+    fn inline_schema() -> bool {
+        P::inline_schema()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        P::json_schema(generator)
+    }
+}
+
+/// The wire form of a thing: what GET answers.
+pub trait Represents: Serialize + JsonSchema + Send + Sized + 'static {
+    /// The thing.
+    type Of: Thing;
+    /// Makes it.
+    fn of(thing: Self::Of, zone: &Zone) -> Self;
+}
+
+/// A representation that may be edited: what PUT takes is what GET gives. Members that are neither editable nor
+/// ignored may be sent back, but must equal what is stored.
+pub trait Editable: Represents<Of: Edits> {
+    /// Members that PUT must bring.
+    const EDITABLE: &'static [&'static str];
+    /// Members that others report or own: ignored.
+    const IGNORED: &'static [&'static str] = &[];
+    /// Reads the editable members.
+    fn read(members: &mut Members<'_, '_>, current: &Self::Of) -> Option<<Self::Of as Edits>::Edit>;
+}
+
+/// Reads an edit from a document: a whole PUT, or a PATCH merged into the `present` representation.
+pub(super) fn read_edit<R: Editable>(
+    document: &Node,
+    present: &Node,
+    current: &R::Of,
+) -> Result<<R::Of as Edits>::Edit, Failure> {
+    let mut errors: Vec<FieldError> = Vec::new();
+    let edit = object(document, &mut At::root(&mut errors), |members| {
+        members.sent_back(present, R::EDITABLE, R::IGNORED);
+        R::read(members, current)
+    });
+    edit.ok_or(Failure::Fields(errors))
+}
+
+/// Reads the input of an operation.
+pub(super) fn read_input<T: FromInput>(document: &Node) -> Result<T, Failure> {
+    let mut errors: Vec<FieldError> = Vec::new();
+    T::from_input(document, &mut At::root(&mut errors)).ok_or(Failure::Fields(errors))
+}
+
+/// What a list has in its envelope.
+pub trait Listed: Serialize + JsonSchema {
+    /// The member that holds the items.
+    const PLURAL: &'static str;
+    /// The envelope's name in the API description.
+    const ENVELOPE: &'static str;
+}
+
+/// A page of a list: `{"<plural>": [...], "nextCursor": null}`.
+#[derive(Debug)]
+pub struct Page<R> {
+    pub(super) items: Vec<R>,
+    pub(super) next_cursor: Option<String>,
+}
+
+impl<R: Listed> Serialize for Page<R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry(R::PLURAL, &self.items)?;
+        map.serialize_entry("nextCursor", &self.next_cursor)?;
+        map.end()
+    }
+}
+
+impl<R: Listed> JsonSchema for Page<R> {
+    fn schema_name() -> Cow<'static, str> {
+        R::ENVELOPE.into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let items = generator.subschema_for::<Vec<R>>();
+        let about = "What `cursor` takes for the next page; null on the last one.";
+        json_schema!({
+            "type": "object",
+            "description": "A page of a list.",
+            "properties": {
+                R::PLURAL: items,
+                "nextCursor": {"type": ["string", "null"], "description": about},
+            },
+            "required": [R::PLURAL, "nextCursor"],
+        })
+    }
+}
