@@ -11,7 +11,7 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 use clap::Parser;
 use crypto::{Keyring, SystemRandom};
 use domain::{
-    accounts::{Balance, Status},
+    accounts::Balance,
     customers::{CustomerEdit, CustomerName},
     ids::Id,
     input::FieldError,
@@ -20,6 +20,7 @@ use domain::{
     preferences::Preferences,
     premises::Address,
     readings::{Dial, Quality, Register},
+    status::Status,
     time::{Clock, Instant, LocalDate, SystemClock},
     values::{AccountNumber, MeterNumber, Money, Quantity},
 };

@@ -4,7 +4,7 @@
 //! monthly partitions of `reading` and `audit_log` repeat their parents (and need the partition key in
 //! every unique constraint, so that the key of `audit_log` there holds `at`); `schema_migration` is the
 //! ledger of the migrations themselves, and SQLite has one in each file; SQLite keeps the audit log in a
-//! file of its own, because no transaction may span the two.
+//! file of its own, because no transaction may span the two, and ids in a table where PostgreSQL has sequences.
 
 /// Which file of SQLite holds a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,7 +66,7 @@ pub async fn round(app: &App) -> bool {
 }
 
 /// Does a job in the transaction that also ends it.
-async fn perform(app: &App, job: &Claimed) -> Result<(), Failure> {
+pub async fn perform(app: &App, job: &Claimed) -> Result<(), Failure> {
     let scope = job.scope(RULE);
     match job.task {
         Task::DeactivateAccount(id, reason) => {

@@ -26,6 +26,8 @@ pub enum Kind {
     Levels,
     /// Origins of web sites; separated by commas outside the file.
     Origins,
+    /// Codes in lower case; separated by commas outside the file.
+    Codes,
     /// Addresses and networks; separated by commas outside the file.
     Networks,
     /// OpenID providers; a JSON array outside the file.
@@ -46,6 +48,7 @@ impl Kind {
             Self::Zone => "time zone".into(),
             Self::Levels => "level, or list with module=level".into(),
             Self::Origins => "list of origins".into(),
+            Self::Codes => "list of codes".into(),
             Self::Networks => "list of networks".into(),
             Self::Issuers => "list of tables".into(),
         }
@@ -61,7 +64,7 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Zone => "ZONE",
             Self::Levels => "LEVEL",
-            Self::Origins | Self::Networks | Self::Issuers => "LIST",
+            Self::Origins | Self::Codes | Self::Networks | Self::Issuers => "LIST",
         }
     }
 
@@ -91,6 +94,7 @@ impl Kind {
             }
             (Self::Zone | Self::Levels, Value::String(_)) => true,
             (Self::Origins, Value::Array(items)) => return of(items, no_origin),
+            (Self::Codes, Value::Array(items)) => return of(items, no_code),
             (Self::Networks, Value::Array(items)) => return of(items, no_network),
             (Self::Issuers, Value::Array(items)) => {
                 // The message alone: the whole error quotes values.
@@ -120,6 +124,11 @@ fn no_origin(text: &str) -> Option<String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let fits = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']));
     (!fits).then(|| format!("{text:?} is no origin such as https://portal.example"))
+}
+
+fn no_code(text: &str) -> Option<String> {
+    let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    (!fits).then(|| format!("{text:?} is no code such as customer-request"))
 }
 
 fn no_network(text: &str) -> Option<String> {

@@ -164,7 +164,7 @@ fn line_at(text: &str, offset: usize) -> usize {
 fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
         Kind::Whole(..) => text.trim().parse().map(Value::Integer).map_err(|_| kind.expected()),
-        Kind::Origins | Kind::Networks => {
+        Kind::Origins | Kind::Codes | Kind::Networks => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
         }

@@ -90,7 +90,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("zone", Kind::Zone, Some("America/Chicago"), "The zone in which the market counts its days (IANA name)."),
     setting(
         "access.reasons",
-        Kind::Texts,
+        Kind::Codes,
         Some("customer-request,enrollment,billing-inquiry,move,meter-inquiry,complaint,privacy-request,fraud-check,audit"),
         "The reasons that staff may give for opening a customer's data (header X-Access-Reason).",
     ),

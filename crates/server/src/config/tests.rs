@@ -45,6 +45,7 @@ fn every_setting_has_a_member_and_every_member_a_setting() {
             (_, Some(default)) if !default.is_empty() => default,
             (Kind::Issuers, _) => issuers,
             (Kind::Networks, _) => "10.0.0.0/8, ::1",
+            (Kind::Codes, _) => "audit",
             (Kind::Origins, _) => "https://portal.example",
             _ => "some",
         };

@@ -1,7 +1,7 @@
 //! Asking the service as somebody, and looking at what that left behind: audit records and events.
 
 use domain::{
-    accounts::{Balance, Status},
+    accounts::Balance,
     customers::{CustomerEdit, CustomerName},
     ids::Id,
     personal::Personal,
@@ -9,6 +9,7 @@ use domain::{
         AutoPay, BillDelivery, Communication, EmailStatus, Language, MailingAddress, Notifications, Preferences,
     },
     premises::Address,
+    status::Status,
     time::{Clock, HOUR, Instant, LocalDate},
     values::AccountNumber,
 };
@@ -93,6 +94,35 @@ pub async fn events(service: &Service) -> Vec<Told> {
 
 fn text<P: Personal>(value: &str) -> P {
     P::parse(value).unwrap()
+}
+
+/// A customer whom nobody of the demonstration is linked to: number 10 with account 1100, which has no premises.
+pub async fn enrol_bare(service: &Service) {
+    let start = service.clock.now();
+    let customer = NewCustomer {
+        id: Id::new(10).unwrap(),
+        edit: CustomerEdit {
+            name: CustomerName::Business { name: text("Bare Ltd.") },
+            email: None,
+            phone: None,
+        },
+        status: Status::Active,
+        inactive_since: None,
+        created_at: start,
+        links: Vec::new(),
+        accounts: vec![NewAccount {
+            id: Id::new(1100).unwrap(),
+            number: AccountNumber::parse("BARE-1").unwrap(),
+            nickname: None,
+            status: Status::Active,
+            created_at: start,
+            balance: Balance::default(),
+            premises: Vec::new(),
+        }],
+        preferences: Preferences::of_newcomer(),
+        payment_methods: Vec::new(),
+    };
+    seed::write(&service.store, &[], &[customer]).await.unwrap();
 }
 
 /// Makes dave customer 9 with account 1090, primary premise 2090 and premise 2091, which is inactive;

@@ -99,6 +99,22 @@ impl Answer {
     }
 }
 
+fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClock>, limits: Limits) -> Parts {
+    Parts {
+        store,
+        authenticator,
+        clock,
+        random: Arc::new(SystemRandom),
+        business_time: Instant::parse(ANCHOR),
+        zone: Zone::named("America/Chicago").unwrap(),
+        limits,
+        metrics: Arc::new(Metrics::default()),
+        access_reasons: ["customer-request", "complaint"].map(Arc::from).to_vec(),
+        cors_origins: Vec::new(),
+        trusted_proxies: Vec::new(),
+    }
+}
+
 impl Service {
     pub async fn start(engine: EngineKind) -> Self {
         let generous = Limits { caller_per_second: 100_000, caller_burst: 100_000, failures_per_minute: 100_000 };
@@ -122,18 +138,7 @@ impl Service {
         let provider = Arc::new(oidc::Provider::new(issuer, clock.clone(), random.clone()).unwrap());
         let authenticator = Arc::new(Authenticator::new(vec![provider.issuer_config()], clock.clone()).unwrap());
         let app_clock = Arc::new(AppClock { clock: clock.clone(), panics: AtomicBool::new(false) });
-        let app = App::new(Parts {
-            store: Arc::clone(&store),
-            authenticator,
-            clock: app_clock.clone(),
-            random,
-            business_time: Some(anchor),
-            zone,
-            limits,
-            metrics: Arc::new(Metrics::default()),
-            cors_origins: Vec::new(),
-            trusted_proxies: Vec::new(),
-        });
+        let app = App::new(parts(Arc::clone(&store), authenticator, app_clock.clone(), limits));
         let router = api::router(Arc::clone(&app)).merge(oidc::router(provider));
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
@@ -146,6 +151,12 @@ impl Service {
         tokio::spawn(listen::serve(listener, router, listening, Arc::default(), stopped));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { base, store, app, clock, app_clock, db, client, stop: Some(stop) }
+    }
+
+    /// Another process of the service on the same database, as far as use cases and jobs go.
+    pub async fn replica(&self) -> Arc<App> {
+        let store = Arc::new(self.db.open(self.clock.clone()).await.unwrap());
+        App::new(parts(store, Arc::clone(&self.app.authenticator), self.app_clock.clone(), self.app.limits))
     }
 
     /// An access token of a demonstration user or service.

@@ -61,7 +61,8 @@ fn sqlite_has_the_declared_columns() {
     for (file, connection) in sqlite_files(&db) {
         let columns = "SELECT m.name, c.name, c.type, c.\"notnull\" = 0 AND c.pk = 0
             FROM sqlite_schema m JOIN pragma_table_info(m.name) c
-            WHERE m.type = 'table' AND m.name <> 'schema_migration' AND m.name NOT LIKE 'sqlite_%' ORDER BY c.cid";
+            WHERE m.type = 'table' AND m.name NOT IN ('schema_migration', 'id_sequence')
+            AND m.name NOT LIKE 'sqlite_%' ORDER BY c.cid";
         let mut statement = connection.prepare(columns).unwrap();
         let mut found = Found::new();
         let rows =

@@ -31,7 +31,7 @@ fn customer(number: i64) -> NewCustomer {
     NewCustomer {
         id: new(number),
         edit: CustomerEdit {
-            name: CustomerName::Individual { first: text("Ann Ann"), last: text("O'Neil") },
+            name: domain::customers::CustomerName::Individual { first: text("Ann Ann"), last: text("O'Neil") },
             email: Some(text("ann@example.com")),
             phone: None,
         },

@@ -29,6 +29,7 @@ fn open(service: &Service) -> axum::Router {
         zone: app.zone.clone(),
         limits: Limits { caller_per_second: 1000, caller_burst: 1000, failures_per_minute: 1000 },
         metrics: Arc::new(Metrics::default()),
+        access_reasons: Vec::new(),
         cors_origins: vec![PORTAL.to_owned()],
         trusted_proxies: Vec::new(),
     }))

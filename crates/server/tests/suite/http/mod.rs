@@ -56,7 +56,8 @@ async fn head_is_get_without_its_body(service: Service) {
         assert_eq!(head.header("content-length"), get.body.len().to_string(), "{path}");
     }
     let audited = records(&service, "same").await;
-    assert_eq!(audited.len(), 10, "HEAD is audited as GET is");
+    // What was not found was asked for, too.
+    assert_eq!(audited.len(), 12, "HEAD is audited as GET is");
 }
 
 async fn options_and_methods_that_are_not_there(service: Service) {
@@ -150,8 +151,14 @@ async fn media_types_and_sizes(service: Service) {
     };
     assert_eq!(alice.put(path, &body(64 * 1024)).await.status, 422, "64 KiB are read");
     assert_eq!(seen(&alice.put(path, &body(64 * 1024 + 1)).await), refusal(413, "content-too-large"));
-    let answer = alice.send("POST", "/api/premises/2001/set-primary", &[], Some("{}")).await;
-    assert_eq!(seen(&answer), refusal(413, "content-too-large"), "this operation takes no body");
+    let primary = "/api/premises/2001/set-primary";
+    assert_eq!(alice.send("POST", primary, &[], Some("{}")).await.status, 200, "no input is as good as an empty one");
+    let answer = alice.send("POST", primary, &[], Some(r#"{"reason":"closed"}"#)).await;
+    assert_eq!((answer.status.as_u16(), answer.errors()), (422, vec!["/reason:unknown-member".to_owned()]));
+    let answer = alice.send("POST", primary, &[], Some("{")).await;
+    assert_eq!(seen(&answer), refusal(400, "invalid-request"));
+    let answer = alice.send("GET", "/api/customer", &[], Some("{}")).await;
+    assert_eq!(seen(&answer), refusal(413, "content-too-large"), "a read takes no body");
     assert_eq!(answer.json()["detail"], "This operation takes no body.");
 }
 

@@ -38,7 +38,7 @@ fn records_are_durable_in_order_and_batched() {
     on_both("append", |house| async move {
         let log = house.log().await;
         let appended = futures_util::future::join_all((1..=400).map(|n| log.append(record(n)))).await;
-        assert!(appended.iter().all(|a| a.as_ref().is_ok_and(|a| a.customer() == CustomerId::new(1))));
+        assert!(appended.iter().all(Result::is_ok));
         assert_eq!(shown(&house, Filter::default()).await.len(), 400);
         let stats = log.stats();
         assert_eq!((stats.records, stats.lost), (400, 0));

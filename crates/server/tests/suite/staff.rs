@@ -1,0 +1,147 @@
+//! Staff on one customer's data, and services on many's.
+
+use domain::time::{HOUR, LocalDate};
+use serde_json::{Value, json};
+use similar_asserts::assert_eq;
+use store::audit::Outcome;
+
+use crate::{
+    ask::{Told, User, enrol_bare, events, records},
+    on_both_engines,
+    support::Service,
+};
+
+on_both_engines! {
+    staff_see_the_customer_as_it_is,
+    an_account_ends_today,
+    an_account_ends_later_by_itself,
+    places_in_service_keep_an_account,
+    balances_come_in_batches,
+}
+
+const REASON: (&str, &str) = ("x-access-reason", "complaint; ticket=CS-4711");
+
+async fn staff_see_the_customer_as_it_is(service: Service) {
+    let (alice, jsmith) = (User::of(&service, "alice").await, User::of(&service, "jsmith").await);
+    let own = alice.get("/api/customer").await.json();
+    let seen = jsmith.send("GET", "/api/admin/customers/1", &[REASON], None).await;
+    let mut right = own.clone();
+    right["version"] = json!(1);
+    right["masked"] = json!([]);
+    assert_eq!(seen.json(), right);
+    let known = [REASON, ("if-none-match", seen.header("etag"))];
+    assert_eq!(jsmith.send("GET", "/api/admin/customers/1", &known, None).await.status, 304);
+    let id = [REASON, ("x-request-id", "looked")];
+    jsmith.send("GET", "/api/admin/customers/1", &id, None).await;
+    let records = records(&service, "looked").await;
+    let record = records.first().unwrap();
+    assert_eq!((record.outcome, record.reason.as_deref()), (Outcome::Asked, Some("complaint")));
+    assert_eq!((record.ticket.as_deref(), record.customer.map(|id| id.to_string())), (Some("CS-4711"), Some("1".into())));
+}
+
+fn deactivate(date: LocalDate, reason: &str) -> String {
+    json!({"effectiveDate": date.to_string(), "reason": reason}).to_string()
+}
+
+fn today(service: &Service) -> LocalDate {
+    use domain::time::Clock;
+    service.app.zone.date(service.clock.now())
+}
+
+const END: &str = "/api/admin/accounts/1100/deactivate";
+
+async fn an_account_ends_today(service: Service) {
+    enrol_bare(&service).await;
+    let mjones = User::of(&service, "mjones").await;
+    let date = today(&service);
+    let body = deactivate(date, "non-payment");
+    let key = [REASON, ("idempotency-key", "end-1100")];
+    let wrong = mjones.send("POST", END, &[REASON], Some(r#"{"effectiveDate":"soon","reason":"bored"}"#)).await;
+    assert_eq!(
+        (wrong.status.as_u16(), wrong.errors()),
+        (422, vec!["/effectiveDate:invalid-date".into(), "/reason:unknown-value".into()])
+    );
+    let ended = mjones.send("POST", END, &key, Some(&body)).await;
+    assert_eq!((ended.status.as_u16(), &ended.json()["status"]), (200, &json!("inactive")), "{}", ended.body);
+    let again = mjones.send("POST", END, &key, Some(&body)).await;
+    assert_eq!((again.status, &again.body, again.header("etag")), (ended.status, &ended.body, ended.header("etag")));
+    let other = mjones.send("POST", END, &key, Some(&deactivate(date, "fraud"))).await;
+    assert_eq!(other.code(), "idempotency-key-reused");
+    // The key is mjones's own.
+    let admin = User::of(&service, "admin").await;
+    let theirs = admin.send("POST", END, &key, Some(&body)).await;
+    assert_eq!((theirs.code(), theirs.json()["allowed"].clone()), ("invalid-transition".to_owned(), json!(["reopen"])));
+    let told: Vec<Told> = events(&service).await;
+    let data = json!({"customerId": 10, "accountId": 1100, "version": 2, "changed": ["status"], "from": "active",
+        "to": "inactive", "effectiveDate": date.to_string(), "reason": "non-payment"});
+    assert_eq!(told, [Told { customer: 10, sequence: 1, kind: "AccountStatusChanged".into(), data }]);
+}
+
+async fn an_account_ends_later_by_itself(service: Service) {
+    enrol_bare(&service).await;
+    let mjones = User::of(&service, "mjones").await;
+    let tomorrow = today(&service).plus_days(1);
+    for reason in ["error", "closed"] {
+        let answer = mjones.send("POST", END, &[REASON], Some(&deactivate(tomorrow, reason))).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &json!("active")), "{}", answer.body);
+    }
+    assert!(!server::app::jobs::round(&service.app).await, "not yet");
+    assert_eq!(events(&service).await, []);
+    service.clock.forward(26 * HOUR);
+    assert!(server::app::jobs::round(&service.app).await);
+    assert!(!server::app::jobs::round(&service.app).await, "done once");
+    let told = events(&service).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0].data["reason"], &told[0].data["effectiveDate"]), (&json!("closed"), &json!(tomorrow.to_string())));
+}
+
+async fn places_in_service_keep_an_account(service: Service) {
+    let mjones = User::of(&service, "mjones").await;
+    let path = "/api/admin/accounts/1001/deactivate";
+    let answer = mjones.send("POST", path, &[REASON], Some(&deactivate(today(&service), "closed"))).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "in-service"));
+    assert_eq!(answer.json()["allowed"], json!(["move-out"]));
+    assert_eq!(events(&service).await, []);
+}
+
+async fn balances_come_in_batches(service: Service) {
+    enrol_bare(&service).await;
+    let (billing, alice) = (User::of(&service, "billing").await, User::of(&service, "alice").await);
+    let line = |account: i64, current: Value, as_of: &str| json!({"accountId": account, "currentBalance": current, "dueAmount": 10.5,
+        "pastDueAmount": 0.00, "nextDueDate": "2026-02-01", "asOf": as_of});
+    let report = |lines: Vec<Value>| json!({"balances": lines}).to_string();
+    let (now, before) = ("2026-01-15T11:05:00Z", "2020-01-15T11:05:00Z");
+    let batch = report(vec![
+        line(1001, json!(20.25), now),
+        line(1100, json!(-3), now),
+        line(4711, json!(1), now),
+        line(1002, json!(1), before),
+        json!({"accountId": 1002, "asOf": "yesterday"}),
+        json!("nonsense"),
+    ]);
+    let id = [("x-request-id", "batch-1")];
+    let answer = billing.send("POST", "/api/integration/balances", &id, Some(&batch)).await;
+    let body = answer.json();
+    assert_eq!((&body["accepted"], &body["unchanged"], &body["rejected"]), (&json!(2), &json!(1), &json!(3)), "{body}");
+    let codes: Vec<_> = body["errors"].as_array().unwrap().iter().map(|e| (e["index"].clone(), e["code"].clone())).collect();
+    assert_eq!(
+        codes,
+        [(json!(2), json!("unknown-account")), (json!(4), json!("invalid-date")), (json!(5), json!("wrong-type"))]
+    );
+    let account = alice.get("/api/accounts/1001").await.json();
+    assert_eq!(account["currentBalance"], json!(20.25));
+    let summary = alice.get("/api/accounts/1001/summary").await.json();
+    assert_eq!((&summary["dueAmount"], &summary["balanceAsOf"]), (&json!(10.5), &json!(now)));
+    let records = records(&service, "batch-1").await;
+    let touched: Vec<String> = records.iter().flat_map(|r| &r.customers).map(ToString::to_string).collect();
+    assert_eq!((records.len(), touched), (1, vec!["1".to_owned(), "10".to_owned()]), "one record a chunk");
+    // The same again changes nothing; another value for the same instant is refused, visibly.
+    let again = report(vec![line(1001, json!(20.25), now), line(1001, json!(99), now)]);
+    let body = billing.send("POST", "/api/integration/balances", &[], Some(&again)).await.json();
+    assert_eq!((&body["unchanged"], &body["errors"][0]["code"]), (&json!(1), &json!("contradiction")));
+    for (broken, code) in [("{", 400), (r#"{"balances":1}"#, 422), ("{}", 422), ("[]", 422)] {
+        let answer = billing.send("POST", "/api/integration/balances", &[], Some(broken)).await;
+        assert_eq!(answer.status.as_u16(), code, "{broken}");
+    }
+    assert_eq!(events(&service).await, [], "balances are no events");
+}
