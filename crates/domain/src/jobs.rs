@@ -1,12 +1,7 @@
 //! Jobs: what was decided now and takes effect later, by itself. A job carries ids and listed codes, never personal
 //! data.
 
-use crate::{
-    ids::AccountId,
-    named_enum,
-    status::StatusReason,
-    time::Instant,
-};
+use crate::{ids::AccountId, named_enum, status::StatusReason, time::Instant};
 
 named_enum! {
     /// What is to be done, as the job's row names it.

@@ -90,8 +90,12 @@ const PAGE: Text = nested(
 /// The statement of one account on PostgreSQL, which the benchmarks run bare.
 pub const SELECT: &str = ONE.as_str();
 
-const UPDATE_BALANCE: Text = Text::update("account", BalanceRow::COLUMNS, 3,
-    " WHERE customer_id = $1 AND account_id = $2 AND (balance_as_of IS NULL OR balance_as_of < $9)");
+const UPDATE_BALANCE: Text = Text::update(
+    "account",
+    BalanceRow::COLUMNS,
+    3,
+    " WHERE customer_id = $1 AND account_id = $2 AND (balance_as_of IS NULL OR balance_as_of < $9)",
+);
 
 statements! {
     FIND = { SELECT };
@@ -159,7 +163,8 @@ fn collect(session: &Session<'_>, rows: Vec<Row>) -> Result<Vec<Account>, StoreE
         let mut row = row.read();
         let wrapped: Vec<u8> = row.get()?;
         let key = session.key(&wrapped)?;
-        let AccountRow { account_id: id, account_number: number, status, version, sealed } = AccountRow::read(&mut row)?;
+        let AccountRow { account_id: id, account_number: number, status, version, sealed } =
+            AccountRow::read(&mut row)?;
         let balance = BalanceRow::read(&mut row)?;
         if accounts.last().is_none_or(|last| last.id != id) {
             let nickname = open_nickname(&key, customer, id, &sealed)?;

@@ -8,10 +8,7 @@
 use domain::{ids::CustomerId, policy::Categories};
 use tokio::sync::OnceCell;
 
-use crate::{
-    StoreError,
-    audit::Submitted,
-};
+use crate::{StoreError, audit::Submitted};
 
 /// A value that nobody may look at yet.
 pub struct Guarded<T> {

@@ -11,11 +11,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::{
-    ids::CustomerId,
-    policy::Identity,
-    time::HOUR,
-};
+use domain::{ids::CustomerId, policy::Identity, time::HOUR};
 use serde::{Deserialize, Serialize};
 
 use crate::{

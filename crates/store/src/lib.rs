@@ -15,8 +15,8 @@ mod guard;
 pub mod idempotency;
 mod ids;
 pub mod inspect;
-mod keys;
 pub mod jobs;
+mod keys;
 mod links;
 pub mod meters;
 pub mod migrate;
@@ -184,12 +184,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::AuditUnavailable`] when too many records wait.
-    pub fn asked(
-        &self,
-        scope: &Scope,
-        resource: Option<String>,
-        detail: Option<String>,
-    ) -> Result<Asked, StoreError> {
+    pub fn asked(&self, scope: &Scope, resource: Option<String>, detail: Option<String>) -> Result<Asked, StoreError> {
         let (customer, rule) = (scope.customer(), scope.rule());
         let record = self.record(scope.actor(), rule, Some(customer), Outcome::Asked)?;
         let record = Record { resource, detail, ..record };

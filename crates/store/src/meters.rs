@@ -26,7 +26,8 @@ columns! {
 }
 
 /// The last reading of meter `m` within the occupancy `p`.
-const LAST_READING: &str = "(SELECT r.value FROM reading r WHERE r.meter_id = m.meter_id AND r.register = 'delivered' AND r.is_current
+const LAST_READING: &str =
+    "(SELECT r.value FROM reading r WHERE r.meter_id = m.meter_id AND r.register = 'delivered' AND r.is_current
             AND r.read_at >= p.start_at AND (p.end_at IS NULL OR r.read_at <= p.end_at)
             ORDER BY r.read_at DESC LIMIT 1),
          (SELECT r.read_at FROM reading r WHERE r.meter_id = m.meter_id AND r.register = 'delivered' AND r.is_current
@@ -34,7 +35,8 @@ const LAST_READING: &str = "(SELECT r.value FROM reading r WHERE r.meter_id = m.
             ORDER BY r.read_at DESC LIMIT 1)";
 /// The meters `m` of an occupancy `p`: at one of its service points while it lasted. An available meter has
 /// no occupant, so that only past occupants see it.
-pub(crate) const METERS_OF_PREMISE: &str = "LEFT JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
+pub(crate) const METERS_OF_PREMISE: &str =
+    "LEFT JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
          LEFT JOIN meter m ON m.service_point_id = ps.service_point_id
             AND (m.removed_at IS NULL OR m.removed_at > p.start_at)
             AND (p.end_at IS NULL OR m.installed_at < p.end_at)
@@ -78,7 +80,8 @@ impl MeterRow {
             installed_at,
             removed_at,
         } = self;
-        let dials = u32::try_from(dials).map_err(|_| DbError::Corrupt(format!("meter {id}: its dials are no number")))?;
+        let dials =
+            u32::try_from(dials).map_err(|_| DbError::Corrupt(format!("meter {id}: its dials are no number")))?;
         let end = match (occupancy.1, removed_at) {
             (Some(end), Some(removed)) => Some(end.min(removed)),
             (end, removed) => end.or(removed),

@@ -3,11 +3,7 @@
 use std::{io::BufRead, sync::Arc};
 
 use crypto::Keyring;
-use domain::{
-    ids::CustomerId,
-    policy::Categories,
-    time::Instant,
-};
+use domain::{ids::CustomerId, policy::Categories, time::Instant};
 
 use crate::{
     DbError, Location, Store, StoreError,

@@ -30,8 +30,12 @@ columns! {
     }
 }
 
-const UPDATE_ALL: Text = Text::update("preference", PreferenceRow::COLUMNS, 3,
-    ", version = version + 1, updated_at = $2 WHERE customer_id = $1");
+const UPDATE_ALL: Text = Text::update(
+    "preference",
+    PreferenceRow::COLUMNS,
+    3,
+    ", version = version + 1, updated_at = $2 WHERE customer_id = $1",
+);
 
 statements! {
     FIND = {sql!("SELECT k.wrapped, p.version, " [PreferenceRow] "
@@ -141,8 +145,14 @@ impl PreferenceRow {
             preferences.clone();
         let Notifications { bill_ready, payment_due, outage_alerts, high_usage_alerts } = notifications;
         let AutoPay { enabled, payment_method } = auto_pay;
-        let Communication { language, email_status, sms_consent, sms_consent_at, marketing_consent, marketing_consent_at } =
-            communication;
+        let Communication {
+            language,
+            email_status,
+            sms_consent,
+            sms_consent_at,
+            marketing_consent,
+            marketing_consent_at,
+        } = communication;
         Ok(Self {
             bill_delivery,
             bill_ready,

@@ -140,8 +140,7 @@ async fn list_accounts(call: Call<(), PageQuery>) -> Result<Page<AccountDetail>,
 async fn get_summary(call: Call<AccountId, UsageWindow>) -> Result<AccountSummary, Problem> {
     let found = accounts::summary(&call.app, &call.scope, call.path, call.query.window).await?;
     let ((account, totals), usage) = call.open(found).await?;
-    let AccountDetail { account_id, account_number, nickname, status, .. } =
-        AccountDetail::of(account, &call.app.zone);
+    let AccountDetail { account_id, account_number, nickname, status, .. } = AccountDetail::of(account, &call.app.zone);
     let AccountTotals { balance, premises, meters } = totals;
     let Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of } = balance;
     Ok(AccountSummary {

@@ -354,7 +354,9 @@ impl<P: Copy + Sync> Call<P, (), Change> {
 
 impl<P: Copy + Sync> Call<P, (), Given> {
     /// Checks If-Match and the idempotency key, then does an operation; its answer represents the thing afterwards.
-    pub async fn operate<R: Represents, O: Operation<R::Of> + FromInput + JsonSchema>(&self) -> Result<Reply<R>, Problem>
+    pub async fn operate<R: Represents, O: Operation<R::Of> + FromInput + JsonSchema>(
+        &self,
+    ) -> Result<Reply<R>, Problem>
     where
         R::Of: Thing<Id = P>,
     {

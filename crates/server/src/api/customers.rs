@@ -174,9 +174,13 @@ pub fn routes() -> Vec<Route> {
     let resource = resource.map(Route::while_inactive);
     let summary = summary.reveals(SUMMARY).example(example!("getCustomerSummary"));
     let mut routes = group("Customer", PROFILE, resource.into_iter().chain([summary]));
-    let staff =
-        Route::get("/api/admin/customers/{customerId}", "getCustomerForStaff", "Get a customer's profile", get_for_staff)
-            .staff(Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN);
+    let staff = Route::get(
+        "/api/admin/customers/{customerId}",
+        "getCustomerForStaff",
+        "Get a customer's profile",
+        get_for_staff,
+    )
+    .staff(Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN);
     routes.extend(group("Staff", PROFILE, [staff]));
     routes
 }

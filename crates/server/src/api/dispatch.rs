@@ -10,10 +10,10 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use domain::policy::Reach;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use domain::policy::Reach;
 use store::{AccessReason, Caller, Origin, Refusal, Resource, Scope};
 use tracing::Instrument;
 
@@ -86,18 +86,8 @@ impl Authorized {
             Problem::new(problem::INTERNAL)
         })?;
         let (status, reads) = (route.status(), route.reads());
-        let head = Head {
-            caller,
-            status,
-            reads,
-            resource,
-            filters,
-            if_match,
-            if_none_match,
-            idempotency_key,
-            accept,
-            body,
-        };
+        let head =
+            Head { caller, status, reads, resource, filters, if_match, if_none_match, idempotency_key, accept, body };
         Ok(Call { app, scope, path, query, body: read, asked, head: Arc::new(head) })
     }
 }
@@ -236,14 +226,14 @@ fn access_reason(app: &App, headers: &HeaderMap) -> Result<AccessReason, Problem
     let refuse = || Problem::new(problem::ACCESS_REASON_REQUIRED).detail(format!("The reasons are: {}.", known()));
     let mut values = headers.get_all("x-access-reason").iter();
     let text = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
-    let (code, rest) = text.map(|text| text.split_once(';').map_or((text, None), |(code, rest)| (code, Some(rest))))
+    let (code, rest) = text
+        .map(|text| text.split_once(';').map_or((text, None), |(code, rest)| (code, Some(rest))))
         .ok_or_else(refuse)?;
     let code = app.access_reasons.iter().find(|reason| ***reason == *code.trim()).ok_or_else(refuse)?;
     let ticket = match rest.map(|rest| rest.trim().strip_prefix("ticket=").unwrap_or_default()) {
         None => None,
         Some(ticket)
-            if (1..=32).contains(&ticket.len())
-                && ticket.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+            if (1..=32).contains(&ticket.len()) && ticket.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
         {
             Some(ticket.to_owned())
         }

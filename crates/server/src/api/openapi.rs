@@ -153,7 +153,8 @@ fn parameters(route: &Route) -> Vec<Value> {
         )),
     }
     if route.rules.iter().any(|rule| rule.reason) {
-        let about = "Why staff look: one of the configured reasons, with a ticket after a semicolon where there is one.";
+        let about =
+            "Why staff look: one of the configured reasons, with a ticket after a semicolon where there is one.";
         let schema = json!({"type": "string", "maxLength": 100, "examples": ["customer-request"]});
         let name = "X-Access-Reason";
         all.push(json!({"name": name, "in": "header", "required": true, "description": about, "schema": schema}));

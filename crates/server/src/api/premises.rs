@@ -189,12 +189,8 @@ async fn list_premises(call: Call<AccountId, PageQuery>) -> Result<Page<PremiseD
 
 /// The operations on premises.
 pub fn routes() -> Vec<Route> {
-    let list = Route::get(
-        "/api/accounts/{accountId}/premises",
-        "listPremises",
-        "List premises of an account",
-        list_premises,
-    );
+    let list =
+        Route::get("/api/accounts/{accountId}/premises", "listPremises", "List premises of an account", list_premises);
     let resource = Route::resource::<PremiseDetail>(
         "/api/premises/{premiseId}",
         ["getPremise", "putPremise", "patchPremise"],

@@ -267,6 +267,7 @@ impl Route {
     pub fn staff(self, roles: Roles) -> Self {
         let mut route = self.roles(roles).while_inactive().refuses(&[problem::ACCESS_REASON_REQUIRED]);
         route.rules.iter_mut().for_each(|rule| (rule.reach, rule.reason) = (Reach::Named, true));
+        route.refusals.retain(|kind| kind.code != problem::INACTIVE.code);
         route
     }
 
@@ -326,11 +327,7 @@ impl Route {
 }
 
 /// Routes under one heading that reveal the same, unless one says otherwise.
-pub(super) fn group(
-    tag: &'static str,
-    categories: Categories,
-    routes: impl IntoIterator<Item = Route>,
-) -> Vec<Route> {
+pub(super) fn group(tag: &'static str, categories: Categories, routes: impl IntoIterator<Item = Route>) -> Vec<Route> {
     let own = |route: Route| {
         let said = route.rules.iter().any(|rule| rule.categories != Categories::NONE);
         Route { tag, ..if said { route } else { route.reveals(categories) } }

@@ -26,7 +26,12 @@ impl Edits for Customer {
     fn changes(&self, edit: &CustomerEdit) -> Vec<&'static str> {
         edit.changes(self)
     }
-    async fn store(&self, change: &mut Change<'_>, edit: &CustomerEdit, changes: &[&'static str]) -> Result<(), Failure> {
+    async fn store(
+        &self,
+        change: &mut Change<'_>,
+        edit: &CustomerEdit,
+        changes: &[&'static str],
+    ) -> Result<(), Failure> {
         customers::update(change, edit).await?;
         if changes.contains(&"email") {
             preferences::email_changed(change).await?;

@@ -24,10 +24,7 @@ const RULE: Rule = Rule {
     roles: Roles::empty(),
     reach: Reach::Named,
     reason: false,
-    categories: Categories::ACCOUNT
-        .union(Categories::BALANCE)
-        .union(Categories::PREMISE)
-        .union(Categories::METER),
+    categories: Categories::ACCOUNT.union(Categories::BALANCE).union(Categories::PREMISE).union(Categories::METER),
     while_inactive: true,
 };
 

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{
-    ids::MeterId,
-    meters::Meter,
-    premises::Premise,
-    readings::Reading,
-};
+use domain::{ids::MeterId, meters::Meter, premises::Premise, readings::Reading};
 use store::{
     Asked, Guarded, Scope,
     audit::Outcome,

@@ -9,10 +9,7 @@ use domain::{
     time::Instant,
     usage::{Bucket, GroupBy, WindowUsage, buckets, sum, sum_buckets, window},
 };
-use store::{
-    Guarded, Scope, Session, StoreError,
-    meters, readings,
-};
+use store::{Guarded, Scope, Session, StoreError, meters, readings};
 
 use super::{App, Failure};
 

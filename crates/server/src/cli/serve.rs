@@ -54,6 +54,7 @@ pub struct Service {
     ending: Arc<AtomicBool>,
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
+    app: Arc<App>,
     // Held to the end.
     lock: Option<std::fs::File>,
 }
@@ -140,7 +141,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         cors_origins: config.http_cors_origins.clone(),
         trusted_proxies: config.http_trusted_proxies.clone(),
     });
-    let router = api::router(app).merge(provider);
+    let router = api::router(Arc::clone(&app)).merge(provider);
     let banner = demo.map(|demo| demo.banner(&base, &demo::base_url(management_address)));
     let limits = Limits {
         connections: config.http_max_connections,
@@ -164,6 +165,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         ending,
         store,
         authenticator,
+        app,
         lock,
     })
 }
@@ -199,10 +201,12 @@ impl Service {
             ending,
             store,
             authenticator,
+            app,
             lock,
             ..
         } = self;
         let keys = tokio::spawn(async move { authenticator.keep_fresh().await });
+        let jobs = tokio::spawn(async move { app::jobs::run(&app).await });
         let (last, ended) = oneshot::channel::<()>();
         let few = Limits { connections: MANAGEMENT_CONNECTIONS, drain: std::time::Duration::from_secs(1), ..limits };
         let health: JoinHandle<()> =
@@ -217,6 +221,8 @@ impl Service {
         listen::serve(listener, router, limits, connections, end).await;
         tracing::info!("no more requests; closing the audit log");
         keys.abort();
+        // A job at work is rolled back, and another process, or the next start, does it.
+        jobs.abort();
         store.audit_log().close().await;
         drop(last);
         if let Err(failed) = health.await {

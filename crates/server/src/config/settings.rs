@@ -91,7 +91,9 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         "access.reasons",
         Kind::Codes,
-        Some("customer-request,enrollment,billing-inquiry,move,meter-inquiry,complaint,privacy-request,fraud-check,audit"),
+        Some(
+            "customer-request,enrollment,billing-inquiry,move,meter-inquiry,complaint,privacy-request,fraud-check,audit",
+        ),
         "The reasons that staff may give for opening a customer's data (header X-Access-Reason).",
     ),
     setting(

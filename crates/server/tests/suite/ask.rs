@@ -101,11 +101,7 @@ pub async fn enrol_bare(service: &Service) {
     let start = service.clock.now();
     let customer = NewCustomer {
         id: Id::new(10).unwrap(),
-        edit: CustomerEdit {
-            name: CustomerName::Business { name: text("Bare Ltd.") },
-            email: None,
-            phone: None,
-        },
+        edit: CustomerEdit { name: CustomerName::Business { name: text("Bare Ltd.") }, email: None, phone: None },
         status: Status::Active,
         inactive_since: None,
         created_at: start,

@@ -135,6 +135,7 @@ struct Asker<'s> {
 }
 
 impl Asker<'_> {
+    #[expect(clippy::too_many_arguments, reason = "a request, and what it should leave")]
     async fn ask(
         &mut self,
         user: &str,
@@ -255,9 +256,8 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
         None => (own_path(route, "alice"), 1, None),
     };
     let (role, reason) = (name(role), Some("complaint/CS-4711".to_owned()));
-    for (number, headers) in [&[][..], &[("x-access-reason", "curiosity")], &[("x-access-reason", "complaint; who")]]
-        .into_iter()
-        .enumerate()
+    for (number, headers) in
+        [&[][..], &[("x-access-reason", "curiosity")], &[("x-access-reason", "complaint; who")]].into_iter().enumerate()
     {
         let request = format!("{request}-unsaid-{number}");
         let record = Left { role, ..left("refused", 400, Categories::NONE, None) };
@@ -299,7 +299,10 @@ async fn refused(asker: &mut Asker<'_>, route: &Route, allowed: bool, user: &str
     let mut answers = BTreeSet::new();
     // Whether there is such a resource makes no difference.
     for path in choices(route, "alice") {
-        let record = Left { role: if allowed { name(role) } else { None }, ..left("refused", status, Categories::NONE, customer_of(user)) };
+        let record = Left {
+            role: if allowed { name(role) } else { None },
+            ..left("refused", status, Categories::NONE, customer_of(user))
+        };
         // A failed authentication is recorded without waiting, and a flood of them in one record: see the other test.
         let records = role.map(|_| vec![record]);
         let answer = asker.ask(user, route, &path, &request, None, &[REASON], records).await;

@@ -22,6 +22,7 @@ mod coverage;
 mod crash;
 mod demo_oidc;
 mod edits;
+mod examples;
 mod floods;
 mod found;
 mod http;

@@ -36,7 +36,10 @@ async fn staff_see_the_customer_as_it_is(service: Service) {
     let records = records(&service, "looked").await;
     let record = records.first().unwrap();
     assert_eq!((record.outcome, record.reason.as_deref()), (Outcome::Asked, Some("complaint")));
-    assert_eq!((record.ticket.as_deref(), record.customer.map(|id| id.to_string())), (Some("CS-4711"), Some("1".into())));
+    assert_eq!(
+        (record.ticket.as_deref(), record.customer.map(|id| id.to_string())),
+        (Some("CS-4711"), Some("1".into()))
+    );
 }
 
 fn deactivate(date: LocalDate, reason: &str) -> String {
@@ -92,7 +95,10 @@ async fn an_account_ends_later_by_itself(service: Service) {
     assert!(!server::app::jobs::round(&service.app).await, "done once");
     let told = events(&service).await;
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((&told[0].data["reason"], &told[0].data["effectiveDate"]), (&json!("closed"), &json!(tomorrow.to_string())));
+    assert_eq!(
+        (&told[0].data["reason"], &told[0].data["effectiveDate"]),
+        (&json!("closed"), &json!(tomorrow.to_string()))
+    );
 }
 
 async fn places_in_service_keep_an_account(service: Service) {
@@ -107,8 +113,10 @@ async fn places_in_service_keep_an_account(service: Service) {
 async fn balances_come_in_batches(service: Service) {
     enrol_bare(&service).await;
     let (billing, alice) = (User::of(&service, "billing").await, User::of(&service, "alice").await);
-    let line = |account: i64, current: Value, as_of: &str| json!({"accountId": account, "currentBalance": current, "dueAmount": 10.5,
-        "pastDueAmount": 0.00, "nextDueDate": "2026-02-01", "asOf": as_of});
+    let line = |account: i64, current: Value, as_of: &str| {
+        json!({"accountId": account, "currentBalance": current, "dueAmount": 10.5,
+        "pastDueAmount": 0.00, "nextDueDate": "2026-02-01", "asOf": as_of})
+    };
     let report = |lines: Vec<Value>| json!({"balances": lines}).to_string();
     let (now, before) = ("2026-01-15T11:05:00Z", "2020-01-15T11:05:00Z");
     let batch = report(vec![
@@ -123,7 +131,8 @@ async fn balances_come_in_batches(service: Service) {
     let answer = billing.send("POST", "/api/integration/balances", &id, Some(&batch)).await;
     let body = answer.json();
     assert_eq!((&body["accepted"], &body["unchanged"], &body["rejected"]), (&json!(2), &json!(1), &json!(3)), "{body}");
-    let codes: Vec<_> = body["errors"].as_array().unwrap().iter().map(|e| (e["index"].clone(), e["code"].clone())).collect();
+    let codes: Vec<_> =
+        body["errors"].as_array().unwrap().iter().map(|e| (e["index"].clone(), e["code"].clone())).collect();
     assert_eq!(
         codes,
         [(json!(2), json!("unknown-account")), (json!(4), json!("invalid-date")), (json!(5), json!("wrong-type"))]

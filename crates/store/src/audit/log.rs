@@ -11,9 +11,7 @@ use std::{
 };
 
 use crypto::{Keyring, Random};
-use domain::{
-    time::{Clock, SECOND},
-};
+use domain::time::{Clock, SECOND};
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot, watch},
     time::{Instant as Moment, timeout, timeout_at},

@@ -15,11 +15,7 @@ use domain::{
     values::{AccountNumber, MeterNumber, Money, Quantity},
 };
 
-use super::{
-    Cell, Param,
-    param::IntoParam,
-    row::FromCell,
-};
+use super::{Cell, Param, param::IntoParam, row::FromCell};
 
 /// A type that a column may have.
 pub(crate) trait Column: FromCell + IntoParam {
@@ -69,12 +65,12 @@ macro_rules! mapped {
     )+};
 }
 mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, MeterId, ReadingId, JobId;
-    from Id::new, into |id| Param::Int(id.get()) }
+from Id::new, into |id| Param::Int(id.get()) }
 mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Register, Quality, BillDelivery, Language,
-    EmailStatus, JobKind;
-    from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
+EmailStatus, JobKind;
+from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
 mapped! { String as "text": AccountNumber, MeterNumber;
-    from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }
+from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }
 
 /// Defines a row by its columns; see the module. In a SELECT the table stands under the alias.
 macro_rules! columns {
@@ -245,7 +241,7 @@ mod tests {
 
     #[test]
     fn one_list_makes_every_text() {
-        assert_eq!(sql!("SELECT " [Sample] (" FROM t s")), "SELECT s.id, s.type, s.sealed FROM t s");
+        assert_eq!(sql!("SELECT "[Sample](" FROM t s")), "SELECT s.id, s.type, s.sealed FROM t s");
         let all = Sample::COLUMNS;
         assert_eq!(Text::insert("t", &[all]).as_str(), "INSERT INTO t (id, type, sealed) VALUES ($1, $2, $3)");
         let arrays = "INSERT INTO t (id, type, sealed) SELECT * FROM unnest($1::int8[], $2::text[], $3::bytea[])";

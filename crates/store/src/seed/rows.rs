@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crypto::DataKey;
 
 use super::{
-    AccountId, Address, CustomerId, Dial, EsiId, Id, Instant, MeterId, MeterStatus, Named,
-    NewAccount, NewCustomer, NewMeter, NewPremise, NewReading, NewServicePoint, Param, PaymentMethod, PremiseId, Sql,
-    Store, StoreError, params, statements,
+    AccountId, Address, CustomerId, Dial, EsiId, Id, Instant, MeterId, MeterStatus, Named, NewAccount, NewCustomer,
+    NewMeter, NewPremise, NewReading, NewServicePoint, Param, PaymentMethod, PremiseId, Sql, Store, StoreError, params,
+    statements,
 };
 use crate::{
     accounts::{self, BalanceRow},

@@ -117,10 +117,8 @@ async fn both_or_none(db: TestDb) {
     assert!(told.contains(&(customer(1), 1)) && told.contains(&(customer(2), 1)), "{told:?}");
     let filter = Filter { action: Some("move".into()), limit: 10, ..Filter::default() };
     let shown = store.show_audit(&filter, Operator { user: "test", reason: "test" }).await.unwrap();
-    let mut records: Vec<_> = shown
-        .iter()
-        .map(|shown| (shown.record.customer, shown.record.actor, shown.record.detail.as_deref()))
-        .collect();
+    let mut records: Vec<_> =
+        shown.iter().map(|shown| (shown.record.customer, shown.record.actor, shown.record.detail.as_deref())).collect();
     records.sort();
     let system = ActorKind::System;
     let right = [(Some(customer(1)), system, None), (Some(customer(2)), system, Some("job=7"))];

@@ -1,0 +1,50 @@
+//! The examples of the API description are what the demonstration answers: they are read by people who then try them.
+//!
+//! With `UPDATE_EXAMPLES=1` this writes the files instead.
+
+use std::path::Path;
+
+use serde_json::Value;
+use server::api::routes;
+use similar_asserts::assert_eq;
+use store::EngineKind;
+
+use crate::{ask::User, support::Service};
+
+/// Who asks for what, where it is not alice for her first resource of the kind.
+const ASKED: [(&str, &str, &str); 4] = [
+    ("getCustomerSummary", "carol", ""),
+    ("listReadings", "alice", "?limit=2"),
+    ("getMeterUsage", "alice", "?from=2025-01-08&to=2025-01-12"),
+    ("getAccountUsage", "alice", "?from=2025-01-08&to=2025-01-12"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn examples_are_what_the_demonstration_answers() {
+    let service = Service::start(EngineKind::Sqlite).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/examples");
+    let mut seen = Vec::new();
+    for route in routes() {
+        for text in [route.example, route.input_example] {
+            assert!(text.is_empty() || serde_json::from_str::<Value>(text).is_ok(), "{}: {text}", route.action);
+        }
+        if !route.reads() || route.path.starts_with("/api/admin") || route.path.starts_with("/api/integration") {
+            continue;
+        }
+        let (user, query) = ASKED
+            .iter()
+            .find(|(action, ..)| *action == route.action)
+            .map_or(("alice", ""), |(_, user, query)| (*user, *query));
+        let path = [("{accountId}", "1001"), ("{premiseId}", "2001"), ("{meterId}", "3001")];
+        let path = path.iter().fold(route.path.to_owned(), |path, (name, id)| path.replace(name, id));
+        let answer = User::of(&service, user).await.get(&format!("{path}{query}")).await;
+        assert_eq!(answer.status, 200, "{path}");
+        if std::env::var("UPDATE_EXAMPLES").is_ok() {
+            std::fs::write(folder.join(format!("{}.json", route.action)), format!("{}\n", answer.body)).unwrap();
+        } else {
+            assert_eq!(route.example.trim_end(), answer.body, "{}: run this test with UPDATE_EXAMPLES=1", route.action);
+        }
+        seen.push(route.action);
+    }
+    assert!(seen.len() > 15, "{seen:?}");
+}
