@@ -93,7 +93,7 @@ fn wrong_values_are_refused_without_being_quoted() {
         (Some("[database]\nurl = 'hunter2"), vec![], "line 2"),
         (Some("[[issuers]]\nissuer = 'https://id.example'"), vec![], "missing field"),
         (Some("issuers = [{issuer='i', audience='a', jwks_url='u', roles=[], rolls=[]}]"), vec![], "rolls"),
-        (None, vec![("CUSTOMER_SERVICE_AUDIT_LANES", "0")], "1 to 8"),
+        (None, vec![("CUSTOMER_SERVICE_DATABASE_POOL_SIZE", "0")], "1 to 1000"),
         (None, vec![("CUSTOMER_SERVICE_LOG_FORMAT", "xml")], "text or json"),
         (None, vec![("CUSTOMER_SERVICE_ISSUERS", "hunter2")], "issuers"),
         (None, vec![("CUSTOMER_SERVICE_ZONE", "Texas")], "IANA"),

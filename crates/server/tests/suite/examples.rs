@@ -14,7 +14,7 @@ use crate::{ask::User, support::Service};
 /// Who asks for what, where it is not alice for her first resource of the kind.
 const ASKED: [(&str, &str, &str); 4] = [
     ("getCustomerSummary", "carol", ""),
-    ("listReadings", "alice", "?limit=2"),
+    ("listReadings", "alice", "?from=2025-01-09"),
     ("getMeterUsage", "alice", "?from=2025-01-08&to=2025-01-12"),
     ("getAccountUsage", "alice", "?from=2025-01-08&to=2025-01-12"),
 ];
