@@ -21,7 +21,7 @@ use super::{
     problem::{self, Problem},
     route::{Route, example, group},
     usage::{TypeUsage, UsageWindow, type_usages},
-    wire::{Editable, Listed, Page, Represents, Shown},
+    wire::{Editable, Listed, Listing, Represents, Shown},
 };
 use crate::app::accounts;
 
@@ -132,7 +132,7 @@ struct AccountSummary {
     usage_complete: bool,
 }
 
-async fn list_accounts(call: Call<(), PageQuery>) -> Result<Page<AccountDetail>, Problem> {
+async fn list_accounts(call: Call<(), PageQuery>) -> Result<Listing<AccountDetail>, Problem> {
     let found = accounts::list(&call.app, &call.scope, call.after()?, call.limit()).await?;
     call.page(found, |account| account.id, |account| AccountDetail::of(account, &call.app.zone)).await
 }

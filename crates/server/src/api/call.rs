@@ -20,7 +20,7 @@ use super::{
     etag::{self, Condition},
     params::PageQuery,
     problem::{self, ErrorAt, Problem},
-    wire::{Editable, Listed, Page, Represents, read_edit, read_input},
+    wire::{Editable, Listed, Listing, Represents, read_edit, read_input},
 };
 use crate::app::{self, App, Ask, Done, Failure, Once, Operation, Thing};
 
@@ -109,7 +109,7 @@ impl FromBody for () {
 
 /// The body of a PUT or PATCH.
 #[derive(Debug, Clone)]
-pub struct Change {
+pub struct Document {
     node: Arc<Node>,
     patch: bool,
 }
@@ -119,7 +119,7 @@ pub const MERGE_PATCH: &str = "application/merge-patch+json";
 /// JSON.
 pub const JSON: &str = "application/json";
 
-impl FromBody for Change {
+impl FromBody for Document {
     fn media_type(method: &Method) -> Option<&'static str> {
         Some(if *method == Method::PATCH { MERGE_PATCH } else { JSON })
     }
@@ -150,9 +150,9 @@ impl Given {
 }
 
 /// An operation whose input is read behind the precondition: what is not there, or has changed, is said first.
-struct Reading<O>(Arc<Node>, std::marker::PhantomData<fn() -> O>);
+struct Unread<O>(Arc<Node>, std::marker::PhantomData<fn() -> O>);
 
-impl<T: Thing, O: Operation<T> + FromInput> Operation<T> for Reading<O> {
+impl<T: Thing, O: Operation<T> + FromInput> Operation<T> for Unread<O> {
     async fn perform(
         &self,
         app: &App,
@@ -313,10 +313,10 @@ impl<P, B, S> Call<P, PageQuery, B, S> {
         found: Guarded<Vec<T>>,
         id: impl Fn(&T) -> I,
         item: impl Fn(T) -> R,
-    ) -> Result<Page<R>, Problem> {
+    ) -> Result<Listing<R>, Problem> {
         let mut found = self.open(found).await?;
         let next_cursor = self.next(&mut found, self.query.limit, |one| [id(one).get()]);
-        Ok(Page { items: found.into_iter().map(item).collect(), next_cursor })
+        Ok(Listing { items: found.into_iter().map(item).collect(), next_cursor })
     }
 }
 
@@ -331,7 +331,7 @@ impl<P: Copy + Sync> Call<P> {
     }
 }
 
-impl<P: Copy + Sync> Call<P, (), Change> {
+impl<P: Copy + Sync> Call<P, (), Document> {
     /// Checks If-Match, then edits: a PUT as it stands, a PATCH merged into the present representation. One reader
     /// serves both.
     pub async fn edit<R: Editable>(&self) -> Result<R, Problem>
@@ -375,7 +375,7 @@ impl<P: Copy + Sync> Call<P, (), Given> {
             Once { key, write: &write }
         });
         let ask = Ask { scope: &self.scope, check: &check, once };
-        let operation = Reading::<O>(Arc::clone(&self.body.0), std::marker::PhantomData);
+        let operation = Unread::<O>(Arc::clone(&self.body.0), std::marker::PhantomData);
         Ok(match app::change(app, ask, self.path, &operation).await? {
             Done::Now(thing) => Reply::Now(R::of(thing, zone)),
             Done::Before(kept) => Reply::Before(kept),

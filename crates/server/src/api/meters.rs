@@ -16,7 +16,7 @@ use super::{
     params::PageQuery,
     problem::Problem,
     route::{Route, example, group},
-    wire::{Listed, Page, Represents, Shown},
+    wire::{Listed, Listing, Represents, Shown},
 };
 use crate::app::meters;
 
@@ -97,7 +97,7 @@ impl Listed for MeterDetail {
     const ENVELOPE: &'static str = "Meters";
 }
 
-async fn list_meters(call: Call<PremiseId, PageQuery>) -> Result<Page<MeterDetail>, Problem> {
+async fn list_meters(call: Call<PremiseId, PageQuery>) -> Result<Listing<MeterDetail>, Problem> {
     let found = meters::at_premise(&call.app, &call.scope, call.path, call.after()?, call.limit()).await?;
     call.page(found, |meter| meter.id, |meter| MeterDetail::new(meter, None, &call.app.zone)).await
 }

@@ -153,7 +153,7 @@ fn options(app: Arc<App>, allowed: String) -> impl Fn(Request) -> Fixed + Clone 
 
 fn refused(
     app: Arc<App>,
-    kind: &'static problem::Kind,
+    kind: &'static problem::ProblemKind,
     allowed: Option<String>,
 ) -> impl Fn(Request) -> Fixed + Clone + Send + Sync + 'static {
     move |request| {

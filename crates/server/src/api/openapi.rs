@@ -6,13 +6,13 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{
-    problem::{self, KINDS, Kind},
+    problem::{self, KINDS, ProblemKind},
     route::Route,
     routes,
 };
 
 /// The refusals of an operation: its own and those that every operation has.
-pub fn refusals(route: &Route) -> Vec<&'static Kind> {
+pub fn refusals(route: &Route) -> Vec<&'static ProblemKind> {
     let mut kinds = vec![problem::INVALID_REQUEST, problem::UNAUTHENTICATED, problem::FORBIDDEN];
     if route.all_roles().intersects(Roles::CUSTOMER) {
         kinds.push(problem::NOT_ENROLLED);
@@ -254,7 +254,7 @@ fn responses(route: &Route, schema: &Value, shared: &mut Map<String, Value>) -> 
     let mut statuses: Vec<u16> = refusals.iter().map(|kind| kind.status).collect();
     statuses.dedup();
     for status in statuses {
-        let kinds: Vec<&'static Kind> = refusals.iter().copied().filter(|kind| kind.status == status).collect();
+        let kinds: Vec<&'static ProblemKind> = refusals.iter().copied().filter(|kind| kind.status == status).collect();
         let name = kinds.iter().map(|kind| kind.code).collect::<Vec<_>>().join("_");
         responses.insert(status.to_string(), json!({"$ref": format!("#/components/responses/{name}")}));
         shared.entry(name).or_insert_with(|| refusal(&kinds));
@@ -263,7 +263,7 @@ fn responses(route: &Route, schema: &Value, shared: &mut Map<String, Value>) -> 
 }
 
 /// The refusals with one status.
-fn refusal(kinds: &[&'static Kind]) -> Value {
+fn refusal(kinds: &[&'static ProblemKind]) -> Value {
     let about: Vec<String> =
         kinds.iter().map(|kind| format!("`{}`: {} {}", kind.code, kind.title, kind.about)).collect();
     let examples: Map<String, Value> =
@@ -272,7 +272,7 @@ fn refusal(kinds: &[&'static Kind]) -> Value {
     json!({"description": about.join("\n\n"), "content": {"application/problem+json": content}})
 }
 
-fn example(kind: &Kind) -> Value {
+fn example(kind: &ProblemKind) -> Value {
     let path = format!("/problems/{}", kind.code);
     json!({"type": path, "title": kind.title, "status": kind.status, "code": kind.code, "requestId": "0f3a5c7e"})
 }

@@ -17,7 +17,7 @@ use super::{
     call::Call,
     problem::Problem,
     route::{Route, example, group},
-    wire::{Editable, Listed, Page, Represents, Shown},
+    wire::{Editable, Listed, Listing, Represents, Shown},
 };
 use crate::app::preferences;
 
@@ -131,10 +131,10 @@ impl Listed for Method {
     const ENVELOPE: &'static str = "PaymentMethods";
 }
 
-async fn list_payment_methods(call: Call) -> Result<Page<Method>, Problem> {
+async fn list_payment_methods(call: Call) -> Result<Listing<Method>, Problem> {
     let found = call.open(preferences::payment_methods(&call.app, &call.scope).await?).await?;
     // There are few of them.
-    Ok(Page { items: found.into_iter().map(Method::from).collect(), next_cursor: None })
+    Ok(Listing { items: found.into_iter().map(Method::from).collect(), next_cursor: None })
 }
 
 /// The operations on preferences.

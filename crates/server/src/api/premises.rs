@@ -18,7 +18,7 @@ use super::{
     params::PageQuery,
     problem::Problem,
     route::{Route, example, group},
-    wire::{Editable, Listed, Page, Represents, Shown},
+    wire::{Editable, Listed, Listing, Represents, Shown},
 };
 use crate::app::premises;
 
@@ -182,7 +182,7 @@ impl Listed for PremiseDetail {
     const ENVELOPE: &'static str = "Premises";
 }
 
-async fn list_premises(call: Call<AccountId, PageQuery>) -> Result<Page<PremiseDetail>, Problem> {
+async fn list_premises(call: Call<AccountId, PageQuery>) -> Result<Listing<PremiseDetail>, Problem> {
     let found = premises::of_account(&call.app, &call.scope, call.path, call.after()?, call.limit()).await?;
     call.page(found, |premise| premise.id, detail).await
 }

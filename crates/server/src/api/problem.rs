@@ -12,7 +12,7 @@ use crate::app::Failure;
 
 /// What is known of a code: `docs/problems.md` and `/problems/{code}` show it.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind {
+pub struct ProblemKind {
     /// The stable code, the last part of the problem's `type`.
     pub code: &'static str,
     /// The HTTP status.
@@ -25,9 +25,9 @@ pub struct Kind {
 
 macro_rules! kinds {
     ($($name:ident = $code:literal, $status:literal, $title:literal, $about:literal;)+) => {
-        $(#[doc = $title] pub const $name: &Kind = &Kind { code: $code, status: $status, title: $title, about: $about };)+
+        $(#[doc = $title] pub const $name: &ProblemKind = &ProblemKind { code: $code, status: $status, title: $title, about: $about };)+
         /// Every problem that the service answers with.
-        pub const KINDS: &[&Kind] = &[$($name),+];
+        pub const KINDS: &[&ProblemKind] = &[$($name),+];
     };
 }
 
@@ -153,7 +153,7 @@ const MOST_ERRORS: usize = 100;
 /// A refusal on its way out.
 #[derive(Debug)]
 pub struct Problem {
-    kind: &'static Kind,
+    kind: &'static ProblemKind,
     detail: Option<String>,
     errors: Vec<ErrorAt>,
     allowed: Option<&'static [&'static str]>,
@@ -179,7 +179,7 @@ struct Body<'a> {
 
 impl Problem {
     /// A problem of a kind.
-    pub fn new(kind: &'static Kind) -> Self {
+    pub fn new(kind: &'static ProblemKind) -> Self {
         Self { kind, detail: None, errors: Vec::new(), allowed: None, headers: Vec::new(), again: false }
     }
 

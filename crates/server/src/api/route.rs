@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    call::{Call, Change, FromBody, Given, JSON, Reply, Standing},
+    call::{Call, Document, FromBody, Given, JSON, Reply, Standing},
     dispatch::Authorized,
     params::{FromPath, FromQuery, Parameter},
-    problem::{self, Kind, Problem},
+    problem::{self, Problem, ProblemKind},
     wire::{Editable, Represents},
 };
 use crate::app::{Operation, Thing};
@@ -69,7 +69,7 @@ pub struct Route {
     /// An example of an operation's input.
     pub input_example: &'static str,
     /// The refusals beyond those that every operation has.
-    pub refusals: Vec<&'static Kind>,
+    pub refusals: Vec<&'static ProblemKind>,
     pub(super) handler: Arc<Handler>,
 }
 
@@ -189,7 +189,7 @@ impl Route {
         let [put, patch] = actions;
         [(Method::PUT, put), (Method::PATCH, patch)].map(|(method, action)| {
             let handler =
-                |call: Call<<R::Of as Thing>::Id, (), Change>| async move { call.edit::<R>().await.map(Reply::Now) };
+                |call: Call<<R::Of as Thing>::Id, (), Document>| async move { call.edit::<R>().await.map(Reply::Now) };
             let route = Self::new((method, path, action, about), handler);
             let refusals = [problem::PRECONDITION_FAILED, problem::VALIDATION_FAILED, problem::INACTIVE];
             Self { editable: R::EDITABLE, ..route.refuses(&refusals) }
@@ -305,7 +305,7 @@ impl Route {
 
     /// With more refusals.
     #[must_use]
-    pub fn refuses(mut self, refusals: &[&'static Kind]) -> Self {
+    pub fn refuses(mut self, refusals: &[&'static ProblemKind]) -> Self {
         self.refusals.extend_from_slice(refusals);
         self
     }

@@ -88,12 +88,12 @@ pub trait Listed: Serialize + JsonSchema {
 
 /// A page of a list: `{"<plural>": [...], "nextCursor": null}`.
 #[derive(Debug)]
-pub struct Page<R> {
+pub struct Listing<R> {
     pub(super) items: Vec<R>,
     pub(super) next_cursor: Option<String>,
 }
 
-impl<R: Listed> Serialize for Page<R> {
+impl<R: Listed> Serialize for Listing<R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry(R::PLURAL, &self.items)?;
@@ -102,7 +102,7 @@ impl<R: Listed> Serialize for Page<R> {
     }
 }
 
-impl<R: Listed> JsonSchema for Page<R> {
+impl<R: Listed> JsonSchema for Listing<R> {
     fn schema_name() -> Cow<'static, str> {
         R::ENVELOPE.into()
     }

@@ -15,7 +15,7 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 
-use super::Limits;
+use super::Rates;
 
 type Keyed<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>;
 
@@ -53,7 +53,7 @@ fn place(address: IpAddr) -> IpAddr {
 
 impl Limiter {
     /// With the configured limits.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Rates) -> Self {
         let burst = at_least_one(limits.caller_burst);
         let callers = Quota::per_second(at_least_one(limits.caller_per_second)).allow_burst(burst);
         let failures = Quota::per_minute(at_least_one(limits.failures_per_minute));
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn failures_count_by_what_one_client_has() {
-        let limiter = Limiter::new(Limits { caller_per_second: 1, caller_burst: 1, failures_per_minute: 2 });
+        let limiter = Limiter::new(Rates { caller_per_second: 1, caller_burst: 1, failures_per_minute: 2 });
         let failed = |address: &str| limiter.failed(Some(address.parse().unwrap()));
         assert!(!failed("2001:db8:0:1::1") && !failed("2001:db8:0:1::2"));
         assert!(failed("2001:db8:0:1:ffff::3"), "the same /64");

@@ -47,8 +47,8 @@ pub struct Parts {
     pub business_time: Option<Instant>,
     /// The market's zone.
     pub zone: Zone,
-    /// Limits on callers.
-    pub limits: Limits,
+    /// How much callers may ask.
+    pub limits: Rates,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Origins that browsers may call from; none closes CORS.
@@ -61,7 +61,7 @@ pub struct Parts {
 
 /// How much one caller may ask.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Rates {
     /// Requests a second of one subject, sustained.
     pub caller_per_second: u32,
     /// Requests of one subject at once.

@@ -131,7 +131,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         random,
         business_time: demo.as_ref().and_then(Demo::business_time),
         zone,
-        limits: app::Limits {
+        limits: app::Rates {
             caller_per_second: config.limits_requests_per_second,
             caller_burst: config.limits_burst,
             failures_per_minute: config.limits_failed_logins_per_minute,

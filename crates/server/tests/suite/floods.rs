@@ -10,7 +10,7 @@ use std::{
 };
 
 use reqwest::{Method, StatusCode};
-use server::app::Limits;
+use server::app::Rates;
 use store::EngineKind;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -143,7 +143,7 @@ async fn bad_tokens_harm_nobody_on_postgres() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_above_its_rate_is_told_when_to_come_back() {
-    let limits = Limits { caller_per_second: 2, caller_burst: 10, failures_per_minute: 1000 };
+    let limits = Rates { caller_per_second: 2, caller_burst: 10, failures_per_minute: 1000 };
     let service = Service::with_limits(EngineKind::Sqlite, limits).await;
     let (alice, bob) = (service.token("alice").await, service.token("bob").await);
     let ask = async |token: &str| service.send(Method::GET, Some(token), "/api/accounts", &[], None).await;
@@ -169,7 +169,7 @@ async fn a_caller_above_its_rate_is_told_when_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_authentications_of_an_address_are_limited() {
-    let limits = Limits { caller_per_second: 1000, caller_burst: 1000, failures_per_minute: 5 };
+    let limits = Rates { caller_per_second: 1000, caller_burst: 1000, failures_per_minute: 5 };
     let service = Service::with_limits(EngineKind::Sqlite, limits).await;
     let good = service.token("alice").await;
     for n in 0..12 {

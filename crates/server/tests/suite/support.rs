@@ -14,7 +14,7 @@ use domain::time::{Clock, Instant, SystemClock, Zone};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use server::{
     api,
-    app::{App, Limits, Parts},
+    app::{App, Parts, Rates},
     auth::Authenticator,
     demo::{data, oidc},
     listen,
@@ -99,7 +99,7 @@ impl Answer {
     }
 }
 
-fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClock>, limits: Limits) -> Parts {
+fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClock>, limits: Rates) -> Parts {
     Parts {
         store,
         authenticator,
@@ -117,11 +117,11 @@ fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClo
 
 impl Service {
     pub async fn start(engine: EngineKind) -> Self {
-        let generous = Limits { caller_per_second: 100_000, caller_burst: 100_000, failures_per_minute: 100_000 };
+        let generous = Rates { caller_per_second: 100_000, caller_burst: 100_000, failures_per_minute: 100_000 };
         Self::with_limits(engine, generous).await
     }
 
-    pub async fn with_limits(engine: EngineKind, limits: Limits) -> Self {
+    pub async fn with_limits(engine: EngineKind, limits: Rates) -> Self {
         let db = match engine {
             EngineKind::Sqlite => TestDb::sqlite().unwrap(),
             EngineKind::Postgres => TestDb::postgres().await.unwrap(),

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use server::{
     api,
-    app::{App, Limits, Parts},
+    app::{App, Parts, Rates},
     telemetry::Metrics,
 };
 use similar_asserts::assert_eq;
@@ -27,7 +27,7 @@ fn open(service: &Service) -> axum::Router {
         random: app.random.clone(),
         business_time: None,
         zone: app.zone.clone(),
-        limits: Limits { caller_per_second: 1000, caller_burst: 1000, failures_per_minute: 1000 },
+        limits: Rates { caller_per_second: 1000, caller_burst: 1000, failures_per_minute: 1000 },
         metrics: Arc::new(Metrics::default()),
         access_reasons: Vec::new(),
         cors_origins: vec![PORTAL.to_owned()],
