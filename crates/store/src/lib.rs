@@ -215,14 +215,12 @@ impl Store {
     /// [`StoreError::AuditUnavailable`] when they are not durable in time; nothing is opened then.
     pub async fn disclose<T>(&self, crowd: &Crowd, found: Vec<Guarded<T>>) -> Result<Vec<T>, StoreError> {
         let customers: std::collections::BTreeSet<CustomerId> = found.iter().map(Guarded::customer).collect();
-        let mut submitted = Vec::with_capacity(customers.len());
-        for customer in &customers {
-            let record = self.record(crowd.actor(), crowd.rule(), Some(*customer), Outcome::Read)?;
-            submitted.push(self.audit.submit(record).map_err(|_| StoreError::AuditUnavailable)?);
-        }
-        for record in submitted {
-            record.durable().await.map_err(|_| StoreError::AuditUnavailable)?;
-        }
+        let of = |customer| self.record(crowd.actor(), crowd.rule(), customer, Outcome::Read);
+        let mut records = customers.iter().map(|customer| of(Some(*customer))).collect::<Result<Vec<_>, _>>()?;
+        // A search that found nobody is recorded, too.
+        let last = records.pop().map_or_else(|| of(None), Ok)?;
+        let submitted = self.audit.submit_with(last, records).map_err(|_| StoreError::AuditUnavailable)?;
+        submitted.durable().await.map_err(|_| StoreError::AuditUnavailable)?;
         let receipt = Receipt::of_all(customers.into_iter().collect(), crowd.rule().categories);
         found.into_iter().map(|one| one.open(&receipt)).collect()
     }
@@ -329,17 +327,11 @@ impl Store {
         Some(who::actor_hash(&self.keyring, identity.issuer(), identity.subject()))
     }
 
+    /// A UUID of version 7 (RFC 9562): time first, so that indexes grow at their end.
     pub(crate) fn random_id(&self) -> Result<[u8; 16], StoreError> {
-        // As a UUID of version 7 (RFC 9562): time first, so that indexes grow at their end.
-        let mut id = [0; 16];
-        self.random.fill(&mut id)?;
-        let millis = self.clock.now().micros().div_euclid(1000).to_be_bytes();
-        if let (Some(to), Some(from)) = (id.get_mut(..6), millis.get(2..)) {
-            to.copy_from_slice(from);
-        }
-        let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
-        *version = (*version & 0x0f) | 0x70;
-        *variant = (*variant & 0x3f) | 0x80;
-        Ok(id)
+        let mut random = [0; 10];
+        self.random.fill(&mut random)?;
+        let millis = u64::try_from(self.clock.now().micros().div_euclid(1000)).unwrap_or_default();
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes())
     }
 }

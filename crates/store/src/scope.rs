@@ -77,7 +77,8 @@ impl Actor {
         match self.basis {
             Basis::Owner(_) => ActorKind::Customer,
             Basis::Staff(_) => ActorKind::Staff,
-            Basis::Service | Basis::Message(_) => ActorKind::Service,
+            Basis::Service => ActorKind::Service,
+            Basis::Message(_) => ActorKind::Topic,
             Basis::Job(_) | Basis::Counterpart => ActorKind::System,
         }
     }

@@ -236,10 +236,8 @@ impl<P, Q, B, S> Call<P, Q, B, S> {
 
     /// The record of the request, which is on its way to the disk.
     pub fn asked(&self) -> Result<&Arc<Asked>, Problem> {
-        self.asked.as_ref().ok_or_else(|| {
-            tracing::error!("a change is opened by its commit, not by the record of a read");
-            Problem::new(problem::INTERNAL)
-        })
+        let why = "a change is opened by its commit, not by the record of a read";
+        self.asked.as_ref().ok_or_else(|| Problem::new(problem::INTERNAL).cause(why))
     }
 
     /// Checks the conditions of a change, If-Match and If-None-Match (RFC 9110 section 13.1), against the present
@@ -388,9 +386,6 @@ fn corrupt() -> Failure {
 }
 
 fn encode(representation: &impl Serialize) -> Result<Bytes, Problem> {
-    let bytes = serde_json::to_vec(representation).map_err(|error| {
-        tracing::error!(%error, "a representation does not encode");
-        Problem::new(problem::INTERNAL)
-    })?;
-    Ok(Bytes::from(bytes))
+    let bytes = serde_json::to_vec(representation);
+    Ok(Bytes::from(bytes.map_err(|error| Problem::new(problem::INTERNAL).cause(error))?))
 }

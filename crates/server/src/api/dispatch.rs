@@ -81,10 +81,8 @@ impl Authorized {
             }
             Right::One(_) | Right::Many(_) => None,
         };
-        let scope = S::of(RightOf(right)).ok_or_else(|| {
-            tracing::error!(action = route.action, "the rule's reach and the handler do not fit together");
-            Problem::new(problem::INTERNAL)
-        })?;
+        let unfit = || Problem::new(problem::INTERNAL).cause("the rule's reach and the handler do not fit together");
+        let scope = S::of(RightOf(right)).ok_or_else(unfit)?;
         let (status, reads) = (route.status(), route.reads());
         let head =
             Head { caller, status, reads, resource, filters, if_match, if_none_match, idempotency_key, accept, body };
@@ -124,14 +122,17 @@ pub(super) async fn dispatch(app: Arc<App>, route: Arc<Route>, request: Request)
     let started = Stopwatch::now();
     let (parts, body) = request.into_parts();
     let origin = Arc::new(origin::of(&app, &parts));
-    let span = tracing::error_span!("request", action = route.action, id = %origin.request_id,
-        trace = origin::trace_id(&parts.headers).unwrap_or_default());
-    let served = AssertUnwindSafe(serve(&app, &route, parts, body, &origin)).catch_unwind().instrument(span).await;
+    let trace = origin::trace_id(&parts.headers).unwrap_or_default().to_owned();
+    let served = AssertUnwindSafe(serve(&app, &route, parts, body, &origin)).catch_unwind();
+    // What the log says of a failed request names it by itself: a span costs only who follows requests closely.
+    let span = if tracing::enabled!(tracing::Level::DEBUG) {
+        tracing::debug_span!("request", action = route.action, id = %origin.request_id, trace)
+    } else {
+        tracing::Span::none()
+    };
+    let served = served.instrument(span).await;
     let response = served.unwrap_or_else(|_| Err(panicked())).unwrap_or_else(|problem| {
-        if problem.status() >= 500 {
-            let (action, request, code) = (route.action, &origin.request_id, problem.code());
-            tracing::warn!(action, request, code, "a request was not answered");
-        }
+        problem.tell(route.action, &origin.request_id, &trace);
         problem.into_response(&origin.request_id)
     });
     app.metrics.request(route.action, response.status().as_u16(), started.elapsed());
@@ -273,8 +274,7 @@ fn slow(_: tokio::time::error::Elapsed) -> Problem {
 
 /// A defect of ours: the panic itself is in the process's log, the caller learns only that it happened.
 fn panicked() -> Problem {
-    tracing::error!("a request panicked");
-    Problem::new(problem::INTERNAL)
+    Problem::new(problem::INTERNAL).cause("it panicked")
 }
 
 /// Finds out who asks (RFC 6750), and how much they have asked lately.

@@ -158,6 +158,8 @@ pub struct Problem {
     errors: Vec<ErrorAt>,
     allowed: Option<&'static [&'static str]>,
     headers: Vec<(header::HeaderName, HeaderValue)>,
+    /// What the log is told, and the caller never.
+    cause: Option<String>,
     again: bool,
 }
 
@@ -180,13 +182,29 @@ struct Body<'a> {
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: &'static ProblemKind) -> Self {
-        Self { kind, detail: None, errors: Vec::new(), allowed: None, headers: Vec::new(), again: false }
+        Self { kind, detail: None, errors: Vec::new(), allowed: None, headers: Vec::new(), cause: None, again: false }
     }
 
     /// With a sentence about this occurrence; it never repeats what was sent.
     #[must_use]
     pub fn detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// With what happened inside, for the log alone.
+    #[must_use]
+    pub fn cause(self, cause: impl std::fmt::Display) -> Self {
+        Self { cause: Some(cause.to_string()), ..self }
+    }
+
+    /// Tells the log why an operation was not answered: once, where the request is known.
+    pub(super) fn tell(&self, action: &'static str, request: &str, trace: &str) {
+        let (code, cause) = (self.kind.code, self.cause.as_deref().unwrap_or_default());
+        match self.kind.status {
+            ..500 => {}
+            500 => tracing::error!(action, request, trace, code, cause, "a request failed"),
+            _ => tracing::warn!(action, request, trace, code, cause, "a request was not answered"),
+        }
     }
 
     /// With field errors.
@@ -233,7 +251,7 @@ impl Problem {
 
     /// The response; `request_id` names the request in the body.
     pub fn into_response(self, request_id: &str) -> Response {
-        let Self { kind, detail, errors, allowed, headers, again: _ } = self;
+        let Self { kind, detail, errors, allowed, headers, cause: _, again: _ } = self;
         let body = Body {
             r#type: format!("/problems/{}", kind.code),
             title: kind.title,
@@ -288,19 +306,10 @@ impl From<StoreError> for Problem {
             StoreError::Inactive => Self::new(INACTIVE).allowed(&["contact data", "mailing address"]),
             StoreError::KeyReused => Self::new(KEY_REUSED),
             StoreError::KeyBusy => Self::new(KEY_BUSY).header(header::RETRY_AFTER, RETRY_AFTER),
-            StoreError::OutcomeUnknown => {
-                tracing::error!("the outcome of a change is unknown");
-                Self::new(OUTCOME_UNKNOWN)
-            }
+            StoreError::OutcomeUnknown => Self::new(OUTCOME_UNKNOWN),
             StoreError::Db(DbError::Conflict) => Self { again: true, ..unavailable() },
-            StoreError::AuditUnavailable | StoreError::Db(DbError::Unavailable(_)) => {
-                tracing::warn!(%error, "not available");
-                unavailable()
-            }
-            error => {
-                tracing::error!(%error, "internal error");
-                Self::new(INTERNAL)
-            }
+            StoreError::AuditUnavailable | StoreError::Db(DbError::Unavailable(_)) => unavailable().cause(error),
+            error => Self::new(INTERNAL).cause(error),
         }
     }
 }

@@ -3,11 +3,15 @@
 use domain::time::{HOUR, LocalDate};
 use serde_json::{Value, json};
 use similar_asserts::assert_eq;
-use store::audit::Outcome;
+use store::{
+    Operator,
+    audit::{Filter, Outcome, ShownWho},
+};
 
 use crate::{
-    ask::{Told, User, enrol_bare, events, records},
+    ask::{Told, User, enrol_bare, enrol_dave, events, records},
     on_both_engines,
+    process::Sql,
     support::Service,
 };
 
@@ -17,6 +21,8 @@ on_both_engines! {
     an_account_ends_later_by_itself,
     places_in_service_keep_an_account,
     balances_come_in_batches,
+    the_record_of_staff_outlives_the_customer,
+    who_enrols_is_a_customer_at_once,
 }
 
 const REASON: (&str, &str) = ("x-access-reason", "complaint; ticket=CS-4711");
@@ -153,4 +159,27 @@ async fn balances_come_in_batches(service: Service) {
         assert_eq!(answer.status.as_u16(), code, "{broken}");
     }
     assert_eq!(events(&service).await, [], "balances are no events");
+}
+
+/// Who looked is sealed under the customer's key only where the customer acted: a destroyed key takes the customer's
+/// own name along, and not that of staff.
+async fn the_record_of_staff_outlives_the_customer(service: Service) {
+    let (alice, jsmith) = (User::of(&service, "alice").await, User::of(&service, "jsmith").await);
+    alice.send("GET", "/api/customer", &[("x-request-id", "own")], None).await;
+    jsmith.send("GET", "/api/admin/customers/1", &[REASON, ("x-request-id", "staff")], None).await;
+    let known = async |request: &str| {
+        let filter = Filter { request_id: Some(request.into()), limit: 10, ..Filter::default() };
+        let shown = service.store.show_audit(&filter, Operator { user: "test", reason: "test" }).await.unwrap();
+        matches!(shown[0].who, ShownWho::Known(_))
+    };
+    assert_eq!((known("own").await, known("staff").await), (true, true));
+    Sql::of(service.db.location()).await.main_batch("DELETE FROM customer_key WHERE customer_id = 1").await;
+    assert_eq!((known("own").await, known("staff").await), (false, true));
+}
+
+async fn who_enrols_is_a_customer_at_once(service: Service) {
+    let dave = User::of(&service, "dave").await;
+    assert_eq!(dave.get("/api/customer").await.code(), "not-enrolled");
+    enrol_dave(&service, None).await;
+    assert_eq!(dave.get("/api/customer").await.status, 200, "that there was no link is not remembered");
 }

@@ -47,6 +47,8 @@ statements! {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) record: Record,
+    /// Others that go into the same commit.
+    pub(super) more: Vec<Record>,
     /// Told once the record is durable; dropped when it is not. `None` when nobody waits.
     pub(super) done: Option<oneshot::Sender<()>>,
 }
@@ -209,8 +211,12 @@ impl Lane {
 
     /// Appends a batch; `false` gives the chain up.
     async fn append(&mut self, chain: &mut Chain, batch: &mut Vec<Waiting>, buffer: &mut Vec<u8>) -> bool {
-        let split = batch.drain(..).map(|Waiting { record, done }| ((record, None), done));
-        let (records, waiters): (Vec<_>, Vec<_>) = split.unzip();
+        let (mut records, mut waiters) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for Waiting { record, more, done } in batch.drain(..) {
+            records.push((record, None));
+            records.extend(more.into_iter().map(|record| (record, None)));
+            waiters.push(done);
+        }
         match self.commit(chain, records, buffer).await {
             Ok(()) => {
                 for done in waiters.into_iter().flatten() {

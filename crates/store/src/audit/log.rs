@@ -260,8 +260,16 @@ impl AuditLog {
     /// # Errors
     /// [`AuditError::Unavailable`] when too many records wait.
     pub fn submit(&self, record: Record) -> Result<Submitted, AuditError> {
+        self.submit_with(record, Vec::new())
+    }
+
+    /// As [`AuditLog::submit`], with more records that go into the same commit.
+    ///
+    /// # Errors
+    /// As [`AuditLog::submit`].
+    pub fn submit_with(&self, record: Record, more: Vec<Record>) -> Result<Submitted, AuditError> {
         let (done, durable) = oneshot::channel();
-        let waiting = Waiting { record, done: Some(done) };
+        let waiting = Waiting { record, more, done: Some(done) };
         self.queue.try_send(waiting).map_err(|_| AuditError::Unavailable("too many records wait, or it is closed"))?;
         Ok(Submitted { durable, until: Moment::now() + COMMIT })
     }
@@ -284,7 +292,7 @@ impl AuditLog {
     }
 
     fn send(&self, record: Record) {
-        if self.queue.try_send(Waiting { record, done: None }).is_err() {
+        if self.queue.try_send(Waiting { record, more: Vec::new(), done: None }).is_err() {
             self.shared.lost(1);
         }
     }

@@ -46,7 +46,7 @@ pub(super) async fn sign(shared: Arc<Shared>, mut end: watch::Receiver<bool>) {
 /// Counts floods and what was lost, and makes partitions.
 pub(super) async fn run(shared: &Shared, queue: &mpsc::Sender<Waiting>, mut end: watch::Receiver<bool>) {
     let (mut counting, mut days) = (ticks(FLOOD_CHECK), ticks(DAY));
-    let sent = |record| queue.try_send(Waiting { record, done: None }).is_ok();
+    let sent = |record| queue.try_send(Waiting { record, more: Vec::new(), done: None }).is_ok();
     loop {
         tokio::select! {
             _ = counting.tick() => {

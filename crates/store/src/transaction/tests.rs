@@ -156,6 +156,50 @@ async fn ids_come_from_one_allocator(db: TestDb) {
     store.audit_log().close().await;
 }
 
+/// Several customers' rows in one answer: one record for each, all of them in one commit of the log; and nothing opens
+/// with a record that does not name it.
+async fn many_are_disclosed_at_once(db: TestDb) {
+    let store = two(&db).await;
+    let rule = Rule { action: "search", reach: Reach::Many, ..RULE };
+    let crowd = Crowd::of_message("billing".into(), "message-1".into(), rule);
+    let mut found = Vec::new();
+    for id in [1, 2] {
+        found.push(customers::find(&mut store.session(&crowd.member(customer(id)))).await.unwrap().unwrap());
+    }
+    let before = store.audit_log().stats().commits;
+    assert_eq!(store.disclose(&crowd, found).await.unwrap().len(), 2);
+    assert_eq!(store.audit_log().stats().commits, before + 1);
+    let filter = Filter { action: Some("search".into()), limit: 10, ..Filter::default() };
+    let shown = store.show_audit(&filter, Operator { user: "test", reason: "test" }).await.unwrap();
+    let mut records: Vec<_> =
+        shown.iter().map(|s| (s.record.customer, s.record.actor, s.record.detail.as_deref())).collect();
+    records.sort();
+    let topic = ActorKind::Topic;
+    let source = Some("source=billing");
+    assert_eq!(records, [(Some(customer(1)), topic, source), (Some(customer(2)), topic, source)]);
+    let wide = vec![Guarded::new((), customer(1), Categories::USAGE)];
+    assert!(matches!(store.disclose(&crowd, wide).await, Err(StoreError::Unreceipted)));
+    store.audit_log().close().await;
+}
+
+/// Statements of one snapshot see one state, whatever is committed between them.
+async fn a_snapshot_is_one_state(db: TestDb) {
+    let store = two(&db).await;
+    let (lead, _) = scopes();
+    let mut snapshot = store.snapshot(&lead).await.unwrap();
+    let version = async |session: &mut Session<'_>| customers::find(session).await.unwrap().unwrap().inside().version;
+    assert_eq!(version(&mut snapshot.session()).await, 1);
+    let mut tx = store.begin(&lead, None).await.unwrap();
+    customers::update(&mut tx.own(), &edit("Later")).await.unwrap();
+    let answer = customers::find(&mut tx.own()).await.unwrap().unwrap();
+    tx.commit(Act::changed(None, 2, told()), answer).await.unwrap();
+    assert_eq!(version(&mut snapshot.session()).await, 1, "the snapshot's state");
+    drop(snapshot);
+    assert_eq!(version(&mut store.session(&lead)).await, 2);
+    assert_eq!(version(&mut store.snapshot(&lead).await.unwrap().session()).await, 2, "a later one");
+    store.audit_log().close().await;
+}
+
 macro_rules! on_both {
     ($($test:ident)+) => {
         mod sqlite {
@@ -174,4 +218,4 @@ macro_rules! on_both {
         }
     };
 }
-on_both! { both_or_none in_one_order ids_come_from_one_allocator }
+on_both! { both_or_none in_one_order ids_come_from_one_allocator many_are_disclosed_at_once a_snapshot_is_one_state }
