@@ -159,7 +159,7 @@ pub struct Problem {
     allowed: Option<&'static [&'static str]>,
     headers: Vec<(header::HeaderName, HeaderValue)>,
     /// What the log is told, and the caller never.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
     again: bool,
 }
 
@@ -194,7 +194,7 @@ impl Problem {
     /// With what happened inside, for the log alone.
     #[must_use]
     pub fn cause(self, cause: impl std::fmt::Display) -> Self {
-        Self { cause: Some(cause.to_string()), ..self }
+        Self { cause: Some(cause.to_string().into()), ..self }
     }
 
     /// Tells the log why an operation was not answered: once, where the request is known.
