@@ -14,11 +14,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
     /// All that is owed, due or not.
-    pub current: Option<Money>,
+    pub current_balance: Option<Money>,
     /// What is due at the next due date.
-    pub due: Option<Money>,
+    pub due_amount: Option<Money>,
     /// What should have been paid already.
-    pub past_due: Option<Money>,
+    pub past_due_amount: Option<Money>,
     /// When the due amount is due; it may lie in the past.
     pub next_due_date: Option<LocalDate>,
     /// When the last payment was booked.
@@ -26,7 +26,7 @@ pub struct Balance {
     /// The last payment.
     pub last_payment_amount: Option<Money>,
     /// When Billing reported all this.
-    pub as_of: Option<Instant>,
+    pub balance_as_of: Option<Instant>,
 }
 
 /// An account with its premises.
@@ -106,15 +106,22 @@ impl BalanceReport {
     pub fn balance(&self) -> Balance {
         let Self {
             account_id: _,
-            current_balance: current,
-            due_amount: due,
-            past_due_amount: past_due,
+            current_balance,
+            due_amount,
+            past_due_amount,
             next_due_date,
             last_payment_date,
             last_payment_amount,
             as_of,
         } = *self;
-        let as_of = Some(as_of);
-        Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of }
+        Balance {
+            current_balance,
+            due_amount,
+            past_due_amount,
+            next_due_date,
+            last_payment_date,
+            last_payment_amount,
+            balance_as_of: Some(as_of),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! An issuer for the benchmarks: publishes one RSA key as JWKS, and writes access tokens for the subjects
 //! `bench-1` to `bench-n` that `bench_load` linked.
 //!
-//! `cargo run --release --example bench_issuer -- --listen 127.0.0.1:9099 --tokens FILE --count 1000 --customers 100000`
+//! `cargo run --release --example bench_issuer -- --listen 127.0.0.1:9099 --tokens FILE --count 5000 --customers 100000`
 //!
 //! Each line of the file is `customer token`. It answers until it is stopped.
 
@@ -25,7 +25,7 @@ struct Arguments {
     #[arg(long)]
     tokens: PathBuf,
     /// How many tokens, spread over the customers.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 5000)]
     count: u64,
     /// How many customers were loaded.
     #[arg(long, default_value_t = 100_000)]

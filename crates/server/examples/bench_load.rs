@@ -175,13 +175,13 @@ fn customer(number: i64, issuer: &str) -> Option<Result<NewCustomer, FieldError>
             status: Status::Active,
             created_at: at,
             balance: Balance {
-                current: Some(cents),
-                due: Some(cents),
-                past_due: Some(Money::ZERO),
+                current_balance: Some(cents),
+                due_amount: Some(cents),
+                past_due_amount: Some(Money::ZERO),
                 next_due_date: Some(date.plus_days(30)),
                 last_payment_date: Some(date),
                 last_payment_amount: Some(cents),
-                as_of: Some(at),
+                balance_as_of: Some(at),
             },
             premises: vec![premise],
         };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Batch, Change, Guarded, Session, StoreError,
-    db::{Row, Text, columns, params, sql, statements},
+    db::{Columns, Row, Text, columns, params, sql, statements},
     meters::{METERS_OF_PREMISE, MeterRow},
     premises::{self, PremiseRow},
     sealed::{self, SealedRow, reveal},
@@ -27,48 +27,17 @@ columns! {
 }
 
 columns! {
-    /// What Billing last reported.
-    BalanceRow of "a" {
+    for Balance of "a" {
         current_balance: Option<Money>, due_amount: Option<Money>, past_due_amount: Option<Money>,
         next_due_date: Option<LocalDate>, last_payment_date: Option<LocalDate>, last_payment_amount: Option<Money>,
         balance_as_of: Option<Instant>,
     }
 }
 
-impl From<BalanceRow> for Balance {
-    fn from(row: BalanceRow) -> Self {
-        let BalanceRow {
-            current_balance: current,
-            due_amount: due,
-            past_due_amount: past_due,
-            next_due_date,
-            last_payment_date,
-            last_payment_amount,
-            balance_as_of: as_of,
-        } = row;
-        Self { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of }
-    }
-}
-
-impl From<Balance> for BalanceRow {
-    fn from(balance: Balance) -> Self {
-        let Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of } = balance;
-        Self {
-            current_balance: current,
-            due_amount: due,
-            past_due_amount: past_due,
-            next_due_date,
-            last_payment_date,
-            last_payment_amount,
-            balance_as_of: as_of,
-        }
-    }
-}
-
 /// An account with premises and meters, one row a meter.
 const fn nested(accounts: &str, cutoff: &str, rest: &str) -> Text {
     let text = Text::new().add("SELECT k.wrapped, ").columns(AccountRow::ALIAS, AccountRow::COLUMNS).add(", ");
-    let text = text.columns(BalanceRow::ALIAS, BalanceRow::COLUMNS).add(", ");
+    let text = text.columns(Balance::ALIAS, Balance::COLUMNS).add(", ");
     let text = text.columns(PremiseRow::ALIAS, PremiseRow::COLUMNS).add(", ");
     let text = text.columns(MeterRow::ALIAS, MeterRow::COLUMNS).add(" FROM ").add(accounts);
     let text = text.add(
@@ -92,7 +61,7 @@ pub const SELECT: &str = ONE.as_str();
 
 const UPDATE_BALANCE: Text = Text::update(
     "account",
-    BalanceRow::COLUMNS,
+    Balance::COLUMNS,
     3,
     " WHERE customer_id = $1 AND account_id = $2 AND (balance_as_of IS NULL OR balance_as_of < $9)",
 );
@@ -104,7 +73,7 @@ statements! {
         WHERE customer_id = $1 AND account_id = $2"};
     SET_STATUS = {"UPDATE account SET status = $3, version = version + 1, updated_at = $4
         WHERE customer_id = $1 AND account_id = $2"};
-    TOTALS = {sql!("SELECT " [BalanceRow] ",
+    TOTALS = {sql!("SELECT " [Balance] ",
             (SELECT count(*) FROM premise p WHERE p.customer_id = a.customer_id AND p.account_id = a.account_id
                 AND p.status = 'active'),
             (SELECT count(DISTINCT m.meter_id) FROM premise p
@@ -115,10 +84,10 @@ statements! {
     REPORT = { UPDATE_BALANCE.as_str() };
     // Of a batch's accounts: whose they are, and what was reported last.
     REPORTED = {
-        sqlite sql!("SELECT o.account_id, o.customer_id, " [BalanceRow] " FROM account_owner o
+        sqlite sql!("SELECT o.account_id, o.customer_id, " [Balance] " FROM account_owner o
             JOIN account a ON a.customer_id = o.customer_id AND a.account_id = o.account_id
             WHERE o.account_id IN (SELECT value FROM json_each($1)) ORDER BY o.account_id"),
-        postgres sql!("SELECT o.account_id, o.customer_id, " [BalanceRow] " FROM account_owner o
+        postgres sql!("SELECT o.account_id, o.customer_id, " [Balance] " FROM account_owner o
             JOIN account a ON a.customer_id = o.customer_id AND a.account_id = o.account_id
             WHERE o.account_id = ANY($1) ORDER BY o.account_id FOR UPDATE OF a")
     };
@@ -165,11 +134,10 @@ fn collect(session: &Session<'_>, rows: Vec<Row>) -> Result<Vec<Account>, StoreE
         let key = session.key(&wrapped)?;
         let AccountRow { account_id: id, account_number: number, status, version, sealed } =
             AccountRow::read(&mut row)?;
-        let balance = BalanceRow::read(&mut row)?;
+        let balance = Balance::read(&mut row)?;
         if accounts.last().is_none_or(|last| last.id != id) {
             let nickname = open_nickname(&key, customer, id, &sealed)?;
-            let (balance, premises) = (balance.into(), Vec::new());
-            accounts.push(Account { id, customer, number, nickname, status, balance, version, premises });
+            accounts.push(Account { id, customer, number, nickname, status, balance, version, premises: Vec::new() });
         }
         if let Some(account) = accounts.last_mut()
             && let Some(premise) = PremiseRow::read_outer(&mut row)?
@@ -213,7 +181,7 @@ pub async fn totals(
     let rows = session.own(&TOTALS, params![account]).await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
     let mut row = row.read();
-    let balance = BalanceRow::read(&mut row)?.into();
+    let balance = Balance::read(&mut row)?;
     let totals = AccountTotals { balance, premises: row.get()?, meters: row.get()? };
     Ok(Some(session.guard(totals, Categories::BALANCE | Categories::ACCOUNT)))
 }
@@ -258,7 +226,7 @@ pub async fn report(batch: &mut Batch<'_>, reports: &[BalanceReport]) -> Result<
     for row in batch.rows(&REPORTED, params![ids]).await? {
         let mut row = row.read();
         let (account, customer): (AccountId, CustomerId) = (row.get()?, row.get()?);
-        known.insert(account, (customer, Balance::from(BalanceRow::read(&mut row)?)));
+        known.insert(account, (customer, Balance::read(&mut row)?));
     }
     let mut booked = Vec::with_capacity(reports.len());
     for report in reports {
@@ -267,13 +235,13 @@ pub async fn report(batch: &mut Batch<'_>, reports: &[BalanceReport]) -> Result<
             booked.push(Booked::Unknown);
             continue;
         };
-        booked.push(match balance.as_of.cmp(&last.as_of) {
+        booked.push(match balance.balance_as_of.cmp(&last.balance_as_of) {
             std::cmp::Ordering::Less => Booked::Unchanged,
             std::cmp::Ordering::Equal if balance == *last => Booked::Unchanged,
             std::cmp::Ordering::Equal => Booked::Contradicts,
             std::cmp::Ordering::Greater => {
                 let mut row = params![account];
-                row.extend(BalanceRow::from(balance).bind());
+                row.extend(balance.bind());
                 batch.change(*customer, &REPORT, row).await?;
                 *last = balance;
                 Booked::Accepted

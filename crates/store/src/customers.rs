@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Change, Guarded, Session, Store, StoreError,
     accounts::{self, AccountRow},
-    db::{columns, params, sql, statements},
+    db::{Columns, columns, params, sql, statements},
     sealed::{self, SealedRow, reveal},
 };
 

@@ -13,7 +13,7 @@ use domain::{
 
 use crate::{
     Change, Scope, Store, StoreError,
-    db::{DbError, Row, columns, params, sql, statements},
+    db::{Columns, DbError, Row, columns, params, sql, statements},
 };
 
 /// How long a claimed job belongs to its runner.

@@ -12,7 +12,7 @@ use domain::{
 
 use crate::{
     Guarded, Session, StoreError,
-    db::{DbError, Reader, columns, params, sql, statements},
+    db::{Columns, DbError, Reader, columns, params, sql, statements},
     premises::{self, PremiseRow},
 };
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, StoreError,
-    db::{Text, columns, params, sql, statements},
+    db::{Columns, Text, columns, params, sql, statements},
     sealed::{self, SealedRow, reveal},
 };
 

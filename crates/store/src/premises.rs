@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, StoreError,
-    db::{Row, columns, params, sql, statements},
+    db::{Columns, Row, columns, params, sql, statements},
     meters::{METERS_OF_PREMISE, MeterRow},
     sealed::{self, SealedRow, reveal},
 };

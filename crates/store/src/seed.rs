@@ -18,10 +18,9 @@ use domain::{
 };
 
 use crate::{
-    Store, StoreError,
-    accounts::{self, BalanceRow},
+    Store, StoreError, accounts,
     audit::{self, ActorKind, Outcome, Record},
-    db::{Param, Row, Sql, Tx, params, statements},
+    db::{Columns, Param, Row, Sql, Tx, params, statements},
     ids, open,
 };
 
@@ -275,7 +274,7 @@ pub async fn append(
     ids::pass(&mut tx, readings.iter().map(|(_, _, reading)| reading.id).max()).await?;
     for (customer, account, balance) in balances {
         let mut row = params![*customer, *account];
-        row.extend(BalanceRow::from(*balance).bind());
+        row.extend(balance.bind());
         tx.execute(accounts::report_one(), row).await?;
     }
     finish(store, tx, format!("readings={} balances={}", readings.len(), balances.len())).await

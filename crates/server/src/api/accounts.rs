@@ -52,13 +52,13 @@ impl Represents for AccountDetail {
     type Of = Account;
     fn of(account: Account, _: &Zone) -> Self {
         let Account { id, customer: _, number, nickname, status, balance, version: _, premises } = account;
-        let Balance { current, last_payment_date, last_payment_amount, .. } = balance;
+        let Balance { current_balance, last_payment_date, last_payment_amount, .. } = balance;
         Self {
             account_id: id,
             account_number: number,
             nickname: nickname.map(Shown),
             status,
-            current_balance: current,
+            current_balance,
             last_payment_date,
             last_payment_amount,
             premises: premises.into_iter().map(PremiseInAccount::of).collect(),
@@ -142,19 +142,27 @@ async fn get_summary(call: Call<AccountId, UsageWindow>) -> Result<AccountSummar
     let ((account, totals), usage) = call.open(found).await?;
     let AccountDetail { account_id, account_number, nickname, status, .. } = AccountDetail::of(account, &call.app.zone);
     let AccountTotals { balance, premises, meters } = totals;
-    let Balance { current, due, past_due, next_due_date, last_payment_date, last_payment_amount, as_of } = balance;
+    let Balance {
+        current_balance,
+        due_amount,
+        past_due_amount,
+        next_due_date,
+        last_payment_date,
+        last_payment_amount,
+        balance_as_of,
+    } = balance;
     Ok(AccountSummary {
         account_id,
         account_number,
         nickname,
         status,
-        current_balance: current,
-        due_amount: due,
-        past_due_amount: past_due,
+        current_balance,
+        due_amount,
+        past_due_amount,
         next_due_date,
         last_payment_date,
         last_payment_amount,
-        balance_as_of: as_of,
+        balance_as_of,
         total_premises: premises,
         total_meters: meters,
         usage_from: call.query.from,

@@ -15,7 +15,7 @@ use domain::{
     values::{AccountNumber, MeterNumber, Money, Quantity},
 };
 
-use super::{Cell, Param, param::IntoParam, row::FromCell};
+use super::{Cell, DbError, Param, Reader, param::IntoParam, row::FromCell};
 
 /// A type that a column may have.
 pub(crate) trait Column: FromCell + IntoParam {
@@ -72,46 +72,51 @@ from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned(
 mapped! { String as "text": AccountNumber, MeterNumber;
 from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }
 
-/// Defines a row by its columns; see the module. In a SELECT the table stands under the alias.
+/// What a list of columns makes of a struct.
+pub(crate) trait Columns: Sized {
+    /// The table's name in a SELECT.
+    const ALIAS: &'static str;
+    /// The columns with PostgreSQL's types, in order.
+    const COLUMNS: &'static [(&'static str, &'static str)];
+    /// Reads the columns, which come next in the row.
+    fn read(row: &mut Reader) -> Result<Self, DbError>;
+    /// The parameters, in order.
+    fn bind(self) -> Vec<Param>;
+    /// Reads the columns, or passes over them where an outer join found no row.
+    fn read_outer(row: &mut Reader) -> Result<Option<Self>, DbError> {
+        if row.is_null() {
+            row.skip(Self::COLUMNS.len());
+            return Ok(None);
+        }
+        Self::read(row).map(Some)
+    }
+}
+
+/// Defines a row by its columns, or says of a struct of `domain` which columns hold it; see the module. In a SELECT
+/// the table stands under the alias.
 macro_rules! columns {
     (@name $column:ident) => { stringify!($column) };
     (@name $column:ident $sql:literal) => { $sql };
-    ($(#[$doc:meta])* $name:ident of $alias:literal {
-        $first:ident $(as $first_sql:literal)?: $first_type:ty $(, $column:ident $(as $sql:literal)?: $type:ty)* $(,)?
-    }) => {
+    ($(#[$doc:meta])* $name:ident of $alias:literal { $($column:ident $(as $sql:literal)?: $type:ty),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
-        pub(crate) struct $name { pub(crate) $first: $first_type $(, pub(crate) $column: $type)* }
+        pub(crate) struct $name { $(pub(crate) $column: $type),+ }
 
-        #[allow(dead_code, reason = "a row may be only read, or only written")]
-        impl $name {
-            /// The table's name in a SELECT.
-            pub(crate) const ALIAS: &'static str = $alias;
+        $crate::db::columns! { for $name of $alias { $($column $(as $sql)?: $type),+ } }
+    };
+    (for $name:ident of $alias:literal { $($column:ident $(as $sql:literal)?: $type:ty),+ $(,)? }) => {
+        impl $crate::db::Columns for $name {
+            const ALIAS: &'static str = $alias;
+            const COLUMNS: &'static [(&'static str, &'static str)] =
+                &[$(($crate::db::columns!(@name $column $($sql)?), <$type as $crate::db::Column>::POSTGRES)),+];
 
-            /// The columns with PostgreSQL's types, in order.
-            pub(crate) const COLUMNS: &'static [(&'static str, &'static str)] = &[
-                ($crate::db::columns!(@name $first $($first_sql)?), <$first_type as $crate::db::Column>::POSTGRES)
-                $(, ($crate::db::columns!(@name $column $($sql)?), <$type as $crate::db::Column>::POSTGRES))*
-            ];
-
-            /// Reads the columns, which come next in the row.
-            pub(crate) fn read(row: &mut $crate::db::Reader) -> Result<Self, $crate::DbError> {
-                Ok(Self { $first: row.get()? $(, $column: row.get()?)* })
+            fn read(row: &mut $crate::db::Reader) -> Result<Self, $crate::DbError> {
+                Ok(Self { $($column: row.get::<$type>()?),+ })
             }
 
-            /// Reads the columns, or passes over them where an outer join found no row.
-            pub(crate) fn read_outer(row: &mut $crate::db::Reader) -> Result<Option<Self>, $crate::DbError> {
-                if row.is_null() {
-                    row.skip(Self::COLUMNS.len());
-                    return Ok(None);
-                }
-                Self::read(row).map(Some)
-            }
-
-            /// The parameters, in order.
-            pub(crate) fn bind(self) -> Vec<$crate::db::Param> {
-                let Self { $first $(, $column)* } = self;
-                $crate::db::params![$first $(, $column)*]
+            fn bind(self) -> Vec<$crate::db::Param> {
+                let Self { $($column),+ } = self;
+                $crate::db::params![$($column),+]
             }
         }
     };
@@ -123,7 +128,8 @@ pub(crate) use columns;
 macro_rules! sql {
     (@ $text:expr;) => { $text };
     (@ $text:expr; [$row:path] $($rest:tt)*) => {
-        $crate::db::sql!(@ $text.columns(<$row>::ALIAS, <$row>::COLUMNS); $($rest)*)
+        $crate::db::sql!(@ $text.columns(<$row as $crate::db::Columns>::ALIAS, <$row as $crate::db::Columns>::COLUMNS);
+            $($rest)*)
     };
     (@ $text:expr; ($part:expr) $($rest:tt)*) => { $crate::db::sql!(@ $text.add($part); $($rest)*) };
     (@ $text:expr; $part:literal $($rest:tt)*) => { $crate::db::sql!(@ $text.add($part); $($rest)*) };

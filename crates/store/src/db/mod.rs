@@ -15,7 +15,7 @@ mod statement;
 
 use tokio::sync::oneshot;
 
-pub(crate) use columns::{Column, Text, columns, sql};
+pub(crate) use columns::{Column, Columns, Text, columns, sql};
 pub(crate) use param::{IntoParam, Param, params};
 pub(crate) use row::{Cell, Reader, Row};
 pub(crate) use statement::{Sql, statements};

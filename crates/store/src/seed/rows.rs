@@ -10,9 +10,8 @@ use super::{
     statements,
 };
 use crate::{
-    accounts::{self, BalanceRow},
-    customers,
-    db::Text,
+    accounts, customers,
+    db::{Columns, Text},
     links,
     preferences::{self, PreferenceRow},
     premises::{self, ServicePointSealedV1},
@@ -197,7 +196,7 @@ impl Rows {
         let (customer, created_at) = (owner.id.get(), *created_at);
         let mut row =
             params![customer, id.get(), number.as_str(), status.name(), 1_i64, created_at, created_at, sealed];
-        row.extend(BalanceRow::from(*balance).bind());
+        row.extend(balance.bind());
         self.accounts.push(row);
         self.owners.push(params![*id, customer]);
         self.numbers.push(params![number.as_str(), customer, id.get()]);

@@ -117,7 +117,8 @@ async fn whole_customers_are_written(db: &TestDb) {
         value: Quantity::from_thousandths(4000).unwrap(),
         ..last
     };
-    let balance = Balance { current: Money::from_cents(1250), as_of: Some(next.read_at), ..Balance::default() };
+    let balance =
+        Balance { current_balance: Money::from_cents(1250), balance_as_of: Some(next.read_at), ..Balance::default() };
     append(&store, &[(new(1), new(1), next)], &[(new(1), new(1), balance)]).await.unwrap();
     let first = progress(&store).await.unwrap()[0];
     assert_eq!((first.read_at, first.value.thousandths(), first.last_id), (next.read_at, 4000, 1000));

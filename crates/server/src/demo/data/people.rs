@@ -129,14 +129,14 @@ pub(super) fn balances(anchor: LocalDate, now: Instant, zone: &Zone) -> Result<V
         let moved = if late > 0 { (late + 29) / 30 * 30 } else { 0 };
         let money = |cents| Money::from_cents(cents).ok_or_else(wrong);
         let balance = Balance {
-            current: Some(money(cents)?),
-            due: Some(money(cents)?),
-            past_due: Some(Money::ZERO),
+            current_balance: Some(money(cents)?),
+            due_amount: Some(money(cents)?),
+            past_due_amount: Some(Money::ZERO),
             next_due_date: Some(anchor.plus_days(due + moved)),
             last_payment_date: Some(anchor.plus_days(paid + moved)),
             last_payment_amount: Some(money(payment)?),
             // Billing reports before its customers get up.
-            as_of: Some(zone.start(today).plus(5 * HOUR + HOUR / 12).min(now)),
+            balance_as_of: Some(zone.start(today).plus(5 * HOUR + HOUR / 12).min(now)),
         };
         let customer = match account {
             1001 => 1,

@@ -82,11 +82,11 @@ fn billing_reported_what_the_samples_show() {
     let anchor = Instant::parse(ANCHOR).unwrap();
     let balances = people::balances(zone().date(anchor), anchor, &zone()).unwrap();
     let (_, _, first) = balances[0];
-    assert_eq!(first.as_of.unwrap().to_string(), "2025-01-15T11:05:00Z");
+    assert_eq!(first.balance_as_of.unwrap().to_string(), "2025-01-15T11:05:00Z");
     let dates = (first.next_due_date.unwrap().to_string(), first.last_payment_date.unwrap().to_string());
     assert_eq!(dates, ("2025-01-22".into(), "2024-12-15".into()));
     let third = balances.iter().filter(|(customer, ..)| *customer == 3);
-    let cents: i64 = third.clone().map(|(_, _, b)| b.due.unwrap().cents()).sum();
+    let cents: i64 = third.clone().map(|(_, _, b)| b.due_amount.unwrap().cents()).sum();
     let due = third.map(|(_, _, b)| b.next_due_date.unwrap()).min().unwrap();
     assert_eq!((cents, due.to_string().as_str()), (532_755, "2025-01-22"));
     let later = people::balances(zone().date(anchor), anchor.plus(40 * 24 * domain::time::HOUR), &zone()).unwrap();
