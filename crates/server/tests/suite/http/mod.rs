@@ -140,6 +140,8 @@ async fn media_types_and_sizes(service: Service) {
         assert_eq!(answer.status, status, "{method} {content_type}: {}", answer.body);
         if status == 415 {
             assert_eq!(answer.code(), "unsupported-media-type");
+            let media = if method == "PATCH" { PATCH } else { "application/json" };
+            assert_eq!(answer.json()["detail"], format!("Send {media}, in UTF-8 and not encoded."));
             assert_eq!(answer.header("accept-patch"), if method == "PATCH" { PATCH } else { "" });
         }
     }
@@ -343,6 +345,7 @@ async fn roles_and_people_without_a_customer(service: Service) {
         for path in ["/api/customer", "/api/accounts/1001", "/api/accounts/9"] {
             let answer = user.send("GET", path, &[("x-request-id", name)], None).await;
             assert_eq!(seen(&answer), refusal(403, "forbidden"), "{name} {path}");
+            assert_eq!(answer.json()["detail"], "One of these roles is needed: customer.");
         }
         let audited = records(&service, name).await;
         assert_eq!(
