@@ -62,8 +62,8 @@ pub fn sqlite(dir: &Path) -> Result<(), DbError> {
 }
 
 fn sqlite_file(file: &Path, text: impl Fn(&Migration) -> &'static str) -> Result<(), DbError> {
-    let mut connection: Connection = connect(file, false)?;
     private(file)?;
+    let mut connection: Connection = connect(file, false)?;
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive).map_err(error)?;
     tx.execute_batch(LEDGER).map_err(error)?;
     let applied = |version: i64| {
@@ -91,10 +91,11 @@ fn sqlite_file(file: &Path, text: impl Fn(&Migration) -> &'static str) -> Result
     tx.commit().map_err(error)
 }
 
-/// The files hold sealed data, but also numbers and balances: nobody else reads them.
+/// Makes the file where there is none. It holds sealed data, but also numbers and balances: nobody else reads it.
 fn private(file: &Path) -> Result<(), DbError> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o600))
+    let made = fs::File::options().create(true).append(true).open(file);
+    made.and_then(|made| made.set_permissions(fs::Permissions::from_mode(0o600)))
         .map_err(|e| DbError::Unavailable(format!("{}: {e}", file.display())))
 }
 

@@ -12,9 +12,11 @@ use crate::{
 
 statements! {
     INSERT = {"INSERT INTO outbox (customer_id, sequence, event_id, type, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)"};
-    LIST = {"SELECT event_id, customer_id, sequence, type, occurred_at, data, position, delivered_at FROM outbox
-        WHERE ($1 OR delivered_at IS NULL) AND (customer_id = $2 OR $2 = 0)
-        ORDER BY occurred_at, customer_id, sequence LIMIT $3"};
+    // The clocks of two processes may differ: an event is no older than those of its customer before it.
+    LIST = {"SELECT event_id, customer_id, sequence, type, occurred_at, data, position, delivered_at FROM (
+            SELECT *, max(occurred_at) OVER (PARTITION BY customer_id ORDER BY sequence) AS latest FROM outbox
+            WHERE ($1 OR delivered_at IS NULL) AND (customer_id = $2 OR $2 = 0)) o
+        ORDER BY latest, customer_id, sequence LIMIT $3"};
 }
 
 pub(crate) fn insert() -> &'static Sql {
@@ -42,7 +44,7 @@ pub struct OutboxRow {
     pub delivered_at: Option<Instant>,
 }
 
-/// Lists the oldest events, for operators. They hold no personal data.
+/// Lists the oldest events, for operators, each customer's in their order. They hold no personal data.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not answer.

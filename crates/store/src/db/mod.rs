@@ -8,10 +8,12 @@ mod columns;
 #[cfg(test)]
 mod durability;
 mod param;
+mod pipeline;
 pub(crate) mod postgres;
 mod row;
 pub(crate) mod sqlite;
 mod statement;
+mod wire;
 
 use tokio::sync::oneshot;
 

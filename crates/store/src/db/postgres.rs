@@ -7,42 +7,44 @@
 use std::{
     collections::HashMap,
     str::FromStr,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, RwLock},
+    time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
-use postgres_types::{IsNull, Kind, ToSql, Type, to_sql_checked};
-use tokio::sync::Mutex;
+use postgres_types::ToSql;
+use tokio::sync::Semaphore;
 use tokio_postgres::{Client, Config, Statement, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Cell, DbError, Param, Row, Sql};
+use super::{
+    Cell, DbError, Param, Row, Sql,
+    pipeline::{Pipelines, STALL},
+    wire::{bind, columns_of, decode},
+};
 
-/// Connections that carry pipelined reads.
-const SHARED: usize = 2;
 const CONNECT: Duration = Duration::from_secs(5);
-const SESSION: &str = "-c synchronous_commit=on -c statement_timeout=10s -c lock_timeout=5s \
+/// For a place among those who change, or read long.
+const WAIT: Duration = Duration::from_secs(3);
+/// How long the end of a transaction that was given up may take before its connection is closed.
+const ROLL_BACK: Duration = Duration::from_secs(1);
+/// Statements end before the time limit of the routes, 10 s: whoever asks learns of it from us, and nothing goes on
+/// behind their back.
+const SESSION: &str = "-c synchronous_commit=on -c statement_timeout=8s -c lock_timeout=3s \
                        -c idle_in_transaction_session_timeout=15s -c timezone=UTC";
 
 /// Long reads at once.
 const HEAVY: usize = 4;
-
-/// PostgreSQL counts instants and dates from 2000-01-01.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
-const EPOCH_DAYS: i64 = 10_957;
+/// Reads at once that were found to be slow: of a locked table, mostly. Apart from the long ones, which do well.
+const SLOW: usize = 2;
 
 /// A server and our connections to it.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    shared: Vec<Mutex<Option<Arc<Connection>>>>,
-    next: AtomicUsize,
+    pub(super) pipelines: Pipelines,
     pool: Pool,
-    heavy: tokio::sync::Semaphore,
+    heavy: Semaphore,
+    slow: Semaphore,
     connector: Connector,
 }
 
@@ -96,6 +98,10 @@ impl Connector {
 }
 
 impl Connection {
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
     pub(crate) async fn prepare(&self, sql: &'static Sql) -> Result<Statement, DbError> {
         let key = std::ptr::from_ref(sql).addr();
         let known = self.prepared.read().ok().and_then(|known| known.get(&key).cloned());
@@ -148,11 +154,10 @@ impl Postgres {
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager).max_size(pool_size).runtime(deadpool_postgres::Runtime::Tokio1);
-        let pool = pool.wait_timeout(Some(CONNECT)).create_timeout(Some(CONNECT)).build();
+        let pool = pool.wait_timeout(Some(WAIT)).create_timeout(Some(CONNECT)).build();
         let pool = pool.map_err(|e| DbError::Engine(e.to_string()))?;
-        let shared = (0..SHARED).map(|_| Mutex::new(None)).collect();
-        let this =
-            Self { shared, next: AtomicUsize::new(0), pool, heavy: tokio::sync::Semaphore::new(HEAVY), connector };
+        let pipelines = Pipelines::new(connector.clone());
+        let this = Self { pipelines, pool, heavy: Semaphore::new(HEAVY), slow: Semaphore::new(SLOW), connector };
         let durable = this.read(&DURABLE, Vec::new()).await?;
         let settings: Vec<&Cell> = durable.iter().flat_map(|row| &row.cells).collect();
         if settings != [&Cell::Text("on".into()), &Cell::Text("on".into())] {
@@ -167,45 +172,32 @@ impl Postgres {
         &self.connector
     }
 
-    async fn shared(&self) -> Result<Arc<Connection>, DbError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let Some(slot) = self.shared.get(turn % SHARED) else {
-            return Err(DbError::Engine("no shared connections".into()));
-        };
-        let mut slot = slot.lock().await;
-        match &*slot {
-            Some(connection) if !connection.client.is_closed() => Ok(Arc::clone(connection)),
-            _ => {
-                let connection = Arc::new(self.connector.connect().await?);
-                *slot = Some(Arc::clone(&connection));
-                Ok(connection)
-            }
-        }
-    }
-
     pub(crate) async fn read(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         if sql.heavy {
-            return self.read_heavy(sql, params).await;
+            return self.read_apart(&self.heavy, sql, params).await;
         }
-        let connection = self.shared().await?;
-        match connection.rows(sql, &params).await {
-            // The server restarted under us; a read may be sent again.
-            Err(DbError::Unavailable(_)) if connection.client.is_closed() => {
-                self.shared().await?.rows(sql, &params).await
-            }
-            result => result,
+        match self.pipelines.read(sql, &params).await? {
+            Some(rows) => Ok(rows),
+            None => self.read_apart(&self.slow, sql, params).await,
         }
     }
 
-    /// Reads on a connection of the pool; few at a time, so that changes find one, too. A caller who goes away
-    /// closes the connection.
-    async fn read_heavy(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
-        let turn = tokio::time::timeout(CONNECT, self.heavy.acquire()).await;
+    /// Reads on a connection of the pool; few at a time, so that changes find one, too.
+    async fn read_apart(&self, places: &Semaphore, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        let turn = tokio::time::timeout(WAIT, places.acquire()).await;
         let _turn = turn.map_err(|_| DbError::Unavailable("too many long reads wait".into()))?;
-        let mut tx = self.begin().await?;
-        let rows = tx.rows(sql, params).await?;
-        tx.commit().await?;
-        Ok(rows)
+        let mut lent = PostgresTx { client: Some(self.client().await?), begun: false };
+        let began = Instant::now();
+        let rows = lent.rows(sql, params).await;
+        lent.answered();
+        if rows.is_ok() && began.elapsed() < STALL {
+            self.pipelines.is_fast(sql);
+        }
+        rows
+    }
+
+    async fn client(&self) -> Result<Object, DbError> {
+        self.pool.get().await.map_err(|e| DbError::Unavailable(e.to_string()))
     }
 
     pub(crate) async fn begin(&self) -> Result<PostgresTx, DbError> {
@@ -217,9 +209,8 @@ impl Postgres {
     }
 
     async fn begin_as(&self, command: &str) -> Result<PostgresTx, DbError> {
-        let client = self.pool.get().await.map_err(|e| DbError::Unavailable(e.to_string()))?;
         // First, so that who is cut off while it begins leaves no transaction open.
-        let tx = PostgresTx { client: Some(client) };
+        let tx = PostgresTx { client: Some(self.client().await?), begun: true };
         tx.client()?.batch_execute(command).await.map_err(error)?;
         Ok(tx)
     }
@@ -233,9 +224,10 @@ super::statements! {
     DURABLE = {"SELECT current_setting('fsync'), current_setting('synchronous_commit')"};
 }
 
-/// A transaction on a connection of the pool.
+/// A transaction on a connection of the pool, or one statement without.
 pub(crate) struct PostgresTx {
     client: Option<Object>,
+    begun: bool,
 }
 
 impl std::fmt::Debug for PostgresTx {
@@ -280,12 +272,31 @@ impl PostgresTx {
     }
 }
 
+impl PostgresTx {
+    /// The one statement was answered: the connection goes back into the pool.
+    fn answered(mut self) {
+        self.client = None;
+    }
+}
+
 impl Drop for PostgresTx {
+    /// Never back into the pool with a transaction open, or with a statement at work: the connection rolls back first,
+    /// and is closed, which does the same, when it does not say soon that it has.
     fn drop(&mut self) {
-        // Never back into the pool with a transaction open: closing the connection rolls it back.
-        if let Some(client) = self.client.take() {
-            drop(Object::take(client));
-        }
+        let Some(client) = self.client.take() else { return };
+        let runtime = tokio::runtime::Handle::try_current();
+        let (true, false, Ok(runtime)) = (self.begun, client.is_closed(), runtime) else {
+            return drop(Object::take(client));
+        };
+        // Drop guard within the task: with the runtime ends the task, and must not give the connection back.
+        let open = PostgresTx { client: Some(client), begun: false };
+        runtime.spawn(async move {
+            let Some(client) = &open.client else { return };
+            let rolled_back = tokio::time::timeout(ROLL_BACK, client.batch_execute("ROLLBACK")).await;
+            if matches!(rolled_back, Ok(Ok(()))) {
+                open.answered();
+            }
+        });
     }
 }
 
@@ -325,89 +336,7 @@ fn ends_session(error: &tokio_postgres::error::DbError) -> bool {
     matches!(error.parsed_severity(), None | Some(Severity::Fatal | Severity::Panic))
 }
 
-/// Rows as one array a column.
-fn columns_of(sql: &Sql, rows: Vec<Vec<Param>>) -> Vec<Vec<Param>> {
-    let mut columns: Vec<Vec<Param>> = (0..sql.parameters).map(|_| Vec::with_capacity(rows.len())).collect();
-    for row in rows {
-        for (column, value) in columns.iter_mut().zip(row) {
-            column.push(value);
-        }
-    }
-    columns
-}
-
-fn bind(params: &[Param]) -> Vec<&(dyn ToSql + Sync)> {
-    params.iter().map(|p| p as &(dyn ToSql + Sync)).collect()
-}
-
-impl ToSql for Param {
-    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match (self, ty) {
-            (Self::Null, _) => Ok(IsNull::Yes),
-            (Self::Int(value), &Type::INT8) => value.to_sql(ty, out),
-            (Self::Bool(value), &Type::BOOL) => value.to_sql(ty, out),
-            (Self::Text(value), &Type::TEXT) => value.to_sql(ty, out),
-            (Self::Bytes(value), &Type::BYTEA) => value.to_sql(ty, out),
-            (Self::Instant(at), &Type::TIMESTAMPTZ) => {
-                at.micros().saturating_sub(EPOCH_MICROS).to_sql(&Type::INT8, out)
-            }
-            (Self::Date(date), &Type::DATE) => i32::try_from(date.days() - EPOCH_DAYS)?.to_sql(&Type::INT4, out),
-            (Self::Ints(list), &Type::INT8_ARRAY) => list.to_sql(ty, out),
-            _ => Err(format!("a parameter does not fit the type {ty}").into()),
-        }
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        let known = [Type::INT8, Type::BOOL, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ, Type::DATE];
-        known.contains(ty) || matches!(ty.kind(), Kind::Array(member) if known.contains(member))
-    }
-
-    to_sql_checked!();
-}
-
-/// A column's raw bytes.
-struct Raw<'a>(Option<&'a [u8]>);
-
-impl<'a> postgres_types::FromSql<'a> for Raw<'a> {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(Some(raw)))
-    }
-    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(None))
-    }
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-}
-
-fn decode(found: Vec<tokio_postgres::Row>, sql: &'static Sql) -> Result<Vec<Row>, DbError> {
-    let one = |row: tokio_postgres::Row| {
-        let cells = row.columns().iter().enumerate().map(|(index, column)| {
-            let Raw(raw) = row.try_get(index).map_err(error)?;
-            let Some(raw) = raw else { return Ok(Cell::Null) };
-            cell(column.type_(), raw).ok_or_else(|| DbError::Misuse {
-                statement: sql.name,
-                reason: format!("column {} has type {}", index + 1, column.type_()),
-            })
-        });
-        Ok(Row { statement: sql.name, cells: cells.collect::<Result<_, DbError>>()? })
-    };
-    found.into_iter().map(one).collect()
-}
-
-fn cell(ty: &Type, raw: &[u8]) -> Option<Cell> {
-    Some(match *ty {
-        Type::INT8 => Cell::Int(i64::from_be_bytes(raw.try_into().ok()?)),
-        Type::BOOL => Cell::Int(i64::from(*raw.first()? != 0)),
-        Type::TEXT | Type::VARCHAR | Type::NAME => Cell::Text(std::str::from_utf8(raw).ok()?.to_owned()),
-        Type::BYTEA => Cell::Bytes(raw.to_vec()),
-        Type::TIMESTAMPTZ => Cell::Int(i64::from_be_bytes(raw.try_into().ok()?).checked_add(EPOCH_MICROS)?),
-        Type::DATE => Cell::Int(i64::from(i32::from_be_bytes(raw.try_into().ok()?)) + EPOCH_DAYS),
-        _ => return None,
-    })
-}
-
-fn error(error: tokio_postgres::Error) -> DbError {
+pub(super) fn error(error: tokio_postgres::Error) -> DbError {
     let Some(refused) = error.as_db_error() else {
         if !error.is_closed() && std::error::Error::source(&error).is_some_and(|e| !e.is::<std::io::Error>()) {
             // A parameter or column that does not fit: a defect, not an outage.

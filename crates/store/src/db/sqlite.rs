@@ -8,8 +8,12 @@
 //! query planner's stability guarantee is on, because without it cached joins are prepared anew at each use.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,6 +21,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig, types::ValueRef};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use super::{Cell, DbError, Param, Row, Sql};
+use crate::files::Files;
 
 /// Long reads at once.
 const LONG_READERS: usize = 2;
@@ -28,26 +33,41 @@ const BUSY: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// A thread that owns a connection, or several that share a queue.
+/// Threads that share a queue, each with a connection of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Worker {
     queue: crossbeam_channel::Sender<Job>,
+    panics: Arc<AtomicU64>,
 }
 
 impl Worker {
-    fn start(name: &str, connections: Vec<Connection>) -> Result<Self, DbError> {
+    fn start(
+        name: &str,
+        threads: usize,
+        open: impl Fn() -> Result<Connection, DbError> + Clone + Send + 'static,
+    ) -> Result<Self, DbError> {
         let (queue, jobs) = crossbeam_channel::bounded::<Job>(QUEUE);
-        for mut connection in connections {
-            let jobs = jobs.clone();
+        let panics = Arc::new(AtomicU64::new(0));
+        for _ in 0..threads {
+            let mut connection = open()?;
+            let (open, jobs, panics) = (open.clone(), jobs.clone(), Arc::clone(&panics));
             let run = move || {
                 while let Ok(job) = jobs.recv() {
-                    job(&mut connection);
+                    // A defect ends its job, never the thread. Nobody knows what it left of the connection.
+                    if catch_unwind(AssertUnwindSafe(|| job(&mut connection))).is_err() {
+                        panics.fetch_add(1, Ordering::Relaxed);
+                        roll_back(&connection);
+                        match open() {
+                            Ok(fresh) => connection = fresh,
+                            Err(failed) => tracing::error!(error = %failed, "no fresh connection after a panic"),
+                        }
+                    }
                 }
             };
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
             thread.map_err(|e| DbError::Unavailable(e.to_string()))?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, panics })
     }
 
     /// Runs something on the thread and waits for its result.
@@ -58,7 +78,7 @@ impl Worker {
         let (reply, result) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(reply.send(work(connection))));
         self.queue.try_send(job).map_err(|_| DbError::Unavailable("too many requests wait for it".into()))?;
-        result.await.map_err(|_| DbError::Unavailable("its thread has ended".into()))
+        result.await.map_err(|_| DbError::Unavailable("its work was cut off".into()))
     }
 }
 
@@ -72,6 +92,8 @@ pub(crate) struct Sqlite {
     snapshots: Vec<Arc<Mutex<Worker>>>,
     pub(super) audit_readers: Worker,
     audit_file: PathBuf,
+    pub(crate) files: Files,
+    panics: Vec<Arc<AtomicU64>>,
 }
 
 impl Sqlite {
@@ -87,29 +109,41 @@ impl Sqlite {
     /// Opens the files of a data directory, which must have been migrated.
     pub(crate) fn open(dir: &Path) -> Result<Self, DbError> {
         let (main, audit_file) = (Self::main_file(dir), Self::audit_file(dir));
-        let writer = Worker::start("sqlite-writer", vec![connect(&main, false)?])?;
-        let reader = || connect(&main, true);
+        let files = Files::of(&[&main, &audit_file]).map_err(|e| DbError::Unavailable(e.to_string()))?;
+        let opens = |file: &Path, read_only| {
+            let file = file.to_owned();
+            move || connect(&file, read_only)
+        };
+        let writer = Worker::start("sqlite-writer", 1, opens(&main, false))?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_READERS);
-        let readers = (0..threads).map(|_| reader().map(std::sync::Mutex::new)).collect::<Result<_, _>>()?;
-        let snapshots = (0..LONG_READERS).map(|_| Worker::start("sqlite-snapshot", vec![reader()?]));
-        let snapshots = snapshots.map(|worker| worker.map(|worker| Arc::new(Mutex::new(worker))));
-        let snapshots = snapshots.collect::<Result<_, _>>()?;
-        let long_readers = (0..LONG_READERS).map(|_| reader()).collect::<Result<_, _>>()?;
-        Ok(Self {
-            readers,
-            long_readers: Worker::start("sqlite-reader", long_readers)?,
-            writer: Arc::new(Mutex::new(writer)),
-            snapshots,
-            audit_readers: Worker::start("audit-reader", vec![connect(&audit_file, true)?])?,
-            audit_file,
-        })
+        let reader = || connect(&main, true).map(std::sync::Mutex::new);
+        let readers = (0..threads).map(|_| reader()).collect::<Result<_, _>>()?;
+        let long_readers = Worker::start("sqlite-reader", LONG_READERS, opens(&main, true))?;
+        let snapshots = (0..LONG_READERS).map(|_| Worker::start("sqlite-snapshot", 1, opens(&main, true)));
+        let snapshots = snapshots.collect::<Result<Vec<_>, _>>()?;
+        let audit_readers = Worker::start("audit-reader", 1, opens(&audit_file, true))?;
+        let workers = [&writer, &long_readers, &audit_readers].into_iter().chain(&snapshots);
+        let panics = workers.map(|worker| Arc::clone(&worker.panics)).collect();
+        let snapshots = snapshots.into_iter().map(|worker| Arc::new(Mutex::new(worker))).collect();
+        let writer = Arc::new(Mutex::new(writer));
+        Ok(Self { readers, long_readers, writer, snapshots, audit_readers, audit_file, files, panics })
+    }
+
+    /// Jobs that panicked since the start.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.iter().map(|panics| panics.load(Ordering::Relaxed)).sum()
     }
 
     pub(crate) async fn read(&self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         if sql.heavy {
             return self.long_readers.run(move |c| rows(c, sql, &params)).await?;
         }
-        let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
+        // A read that panicked left its connection as it was.
+        let free = self.readers.iter().find_map(|reader| match reader.try_lock() {
+            Ok(free) => Some(free),
+            Err(TryLockError::Poisoned(free)) => Some(free.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
         let any = || self.readers.first().map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
         let reader = free.or_else(any).ok_or_else(|| DbError::Engine("no connection for reads".into()))?;
         rows(&reader, sql, &params)
@@ -123,8 +157,8 @@ impl Sqlite {
         let writer = tokio::time::timeout(BUSY, Arc::clone(&self.writer).lock_owned()).await;
         let writer = writer.map_err(|_| DbError::Unavailable("too many changes wait for it".into()))?;
         // First, so that who is cut off while it begins leaves no transaction open.
-        let tx = SqliteTx { writer: Some(writer) };
-        tx.writer()?.run(|c| c.execute_batch("BEGIN IMMEDIATE").map_err(error)).await??;
+        let mut tx = SqliteTx { writer: Some(writer) };
+        tx.run(|c| c.execute_batch("BEGIN IMMEDIATE").map_err(error)).await??;
         Ok(tx)
     }
 
@@ -136,8 +170,8 @@ impl Sqlite {
             (None, None) => return Err(DbError::Engine("no connection for reads".into())),
         };
         let reader = reader.map_err(|_| DbError::Unavailable("too many long reads wait".into()))?;
-        let tx = SqliteTx { writer: Some(reader) };
-        tx.writer()?.run(|c| c.execute_batch("BEGIN").map_err(error)).await??;
+        let mut tx = SqliteTx { writer: Some(reader) };
+        tx.run(|c| c.execute_batch("BEGIN").map_err(error)).await??;
         Ok(tx)
     }
 
@@ -153,24 +187,33 @@ pub(crate) struct SqliteTx {
 }
 
 impl SqliteTx {
-    fn writer(&self) -> Result<&Worker, DbError> {
-        self.writer.as_deref().ok_or_else(|| DbError::Engine("the transaction has ended".into()))
+    async fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> T + Send + 'static,
+    ) -> Result<T, DbError> {
+        let writer = self.writer.as_ref().ok_or_else(|| DbError::Engine("the transaction has ended".into()))?;
+        let done = writer.run(work).await;
+        if done.is_err() {
+            // It panicked, and was rolled back: what came next would run outside any transaction.
+            self.writer = None;
+        }
+        done
     }
 
     pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
-        self.writer()?.run(move |c| rows(c, sql, &params)).await?
+        self.run(move |c| rows(c, sql, &params)).await?
     }
 
     pub(crate) async fn execute(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<u64, DbError> {
-        self.writer()?.run(move |c| execute(c, sql, &params)).await?
+        self.run(move |c| execute(c, sql, &params)).await?
     }
 
     pub(crate) async fn insert_many(&mut self, sql: &'static Sql, rows: Vec<Vec<Param>>) -> Result<(), DbError> {
-        self.writer()?.run(move |c| rows.iter().try_for_each(|row| execute(c, sql, row).map(drop))).await?
+        self.run(move |c| rows.iter().try_for_each(|row| execute(c, sql, row).map(drop))).await?
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        let committed = self.writer()?.run(|c| c.execute_batch("COMMIT").map_err(error)).await;
+        let committed = self.run(|c| c.execute_batch("COMMIT").map_err(error)).await;
         match committed {
             Ok(Ok(())) => {
                 self.writer = None;
@@ -186,20 +229,22 @@ impl SqliteTx {
 impl Drop for SqliteTx {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            let rollback: Job = Box::new(|connection| {
-                if connection.is_autocommit() {
-                    // It never began.
-                    return;
-                }
-                if let Err(failed) = connection.execute_batch("ROLLBACK") {
-                    tracing::error!(error = %failed, "a transaction could not be rolled back");
-                }
-            });
+            let rollback: Job = Box::new(|connection| roll_back(connection));
             // The queue has room for it: only the holder of the writer sends to it.
             if writer.queue.try_send(rollback).is_err() {
                 tracing::error!("the writer's thread has ended");
             }
         }
+    }
+}
+
+/// Ends the transaction, when there is one.
+fn roll_back(connection: &Connection) {
+    if connection.is_autocommit() {
+        return;
+    }
+    if let Err(failed) = connection.execute_batch("ROLLBACK") {
+        tracing::error!(error = %failed, "a transaction could not be rolled back");
     }
 }
 
@@ -212,9 +257,10 @@ pub(crate) fn insert_many(connection: &mut Connection, sql: &'static Sql, rows: 
     tx.commit().map_err(error)
 }
 
-/// Opens a connection with the settings that every one of ours has.
+/// Opens a connection with the settings that every one of ours has. It makes no file: one that is gone while the
+/// service runs must not come back empty.
 pub(crate) fn connect(file: &Path, read_only: bool) -> Result<Connection, DbError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(error)?;
     connection.busy_timeout(BUSY).map_err(error)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
@@ -330,5 +376,42 @@ mod tests {
         other.execute_batch("ROLLBACK").unwrap();
         drop(db.begin().await.unwrap());
         db.begin().await.unwrap().commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_ends_neither_thread_nor_connection_for_others() {
+        let made = crate::testing::TestDb::sqlite().unwrap();
+        let crate::Location::Directory(dir) = made.location() else { unreachable!() };
+        let db = Sqlite::open(dir).unwrap();
+        static KINDS: Sql = Sql::new("KINDS", "CREATE TABLE seen (one)", "", false);
+        static COUNT: Sql = Sql::new("COUNT", "SELECT count(*) FROM sqlite_schema WHERE name = 'seen'", "", false);
+        for panics in 1..=3 {
+            let mut tx = db.begin().await.unwrap();
+            tx.execute(&KINDS, Vec::new()).await.unwrap();
+            let cut_off = tx.run(|_| panic!("a test lets this job panic")).await;
+            assert!(matches!(cut_off, Err(DbError::Unavailable(_))), "{cut_off:?}");
+            let after = tx.execute(&KINDS, Vec::new()).await;
+            assert!(matches!(after, Err(DbError::Engine(_))), "outside any transaction: {after:?}");
+            let mut next = db.begin().await.unwrap();
+            assert_eq!(next.rows(&COUNT, Vec::new()).await.unwrap().remove(0).cells, [Cell::Int(0)], "rolled back");
+            next.commit().await.unwrap();
+            assert_eq!(db.panics(), panics);
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_are_deleted_or_replaced_are_noticed() {
+        let made = crate::testing::TestDb::sqlite().unwrap();
+        let crate::Location::Directory(dir) = made.location() else { unreachable!() };
+        let db = Sqlite::open(dir).unwrap();
+        assert!(db.files.troubles().is_empty());
+        let (main, audit) = (Sqlite::main_file(dir), Sqlite::audit_file(dir));
+        std::fs::remove_file(&audit).unwrap();
+        std::fs::copy(&main, dir.join("copy")).unwrap();
+        std::fs::rename(dir.join("copy"), &main).unwrap();
+        let [replaced, gone] = <[String; 2]>::try_from(db.files.troubles()).unwrap();
+        assert!(replaced.contains("main.sqlite") && replaced.contains("another file"), "{replaced}");
+        assert!(gone.contains("audit.sqlite") && gone.contains("gone"), "{gone}");
+        assert!(db.audit_writer().is_err() && !audit.exists(), "it does not come back empty");
     }
 }
