@@ -32,20 +32,33 @@ impl Instant {
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
-    /// Reads RFC 3339 with an offset.
+    /// Reads RFC 3339 with an offset of at most 18 hours, in the years 1 to 9999.
     pub fn parse(text: &str) -> Option<Self> {
-        // jiff reads more than RFC 3339 (ISO basic forms, bracketed zones): a `T`, and an offset or `Z`.
+        // jiff reads more than RFC 3339 (ISO basic forms, bracketed zones, seconds of an offset, the year 0).
         let bytes = text.as_bytes();
         let plain = text.len() >= 20
             && bytes.get(10).is_some_and(|b| b.eq_ignore_ascii_case(&b'T'))
             && !text.contains('[')
             && bytes.get(4) == Some(&b'-')
-            && bytes.get(13) == Some(&b':');
-        plain.then(|| text.parse::<Timestamp>().ok()).flatten().map(|t| Self(t.as_microsecond()))
+            && bytes.get(13) == Some(&b':')
+            && has_offset(text)
+            && !text.starts_with("0000");
+        let read = plain.then(|| text.parse::<Timestamp>().ok()).flatten()?;
+        // The first hours of the year 1 may be the year 0 in UTC.
+        (read >= YEAR_ONE).then(|| Self(read.as_microsecond()))
     }
     fn timestamp(self) -> Timestamp {
         Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX })
     }
+}
+
+/// Midnight of 0001-01-01 in UTC.
+const YEAR_ONE: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+
+/// Whether a text ends with `Z`, or with hours and minutes of at most 18:00, where no zone is.
+fn has_offset(text: &str) -> bool {
+    let digits = text.rsplit(['+', '-']).next().unwrap_or_default();
+    text.ends_with(['Z', 'z']) || (digits.len() == 5 && digits <= "18:00")
 }
 
 impl std::fmt::Display for Instant {
@@ -65,9 +78,10 @@ pub struct LocalDate(civil::Date);
 const EPOCH: civil::Date = civil::date(1970, 1, 1);
 
 impl LocalDate {
-    /// Reads `YYYY-MM-DD`.
+    /// Reads `YYYY-MM-DD`, in the years 1 to 9999.
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 10 && !text.starts_with(['+', '-'])).then(|| text.parse().ok()).flatten().map(Self)
+        let plain = text.len() == 10 && !text.starts_with(['+', '-']) && !text.starts_with("0000");
+        plain.then(|| text.parse().ok()).flatten().map(Self)
     }
     /// Days since 1970-01-01, the form of both databases.
     pub fn days(self) -> i64 {
@@ -192,6 +206,13 @@ mod tests {
         let at = Instant::parse("2025-01-15T12:00:00.5-06:00").unwrap();
         assert_eq!(at.to_string(), "2025-01-15T18:00:00Z");
         assert_eq!(Instant::from_micros(i64::MAX).to_string(), "9999-12-30T22:00:00Z");
+        for (text, shown) in [
+            ("2025-01-15T12:00:00+18:00", "2025-01-14T18:00:00Z"),
+            ("2025-01-15t12:00:00z", "2025-01-15T12:00:00Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(Instant::parse(text).unwrap().to_string(), shown);
+        }
         for text in [
             "2025-01-15T12:00:00",
             "2025-01-15",
@@ -199,6 +220,13 @@ mod tests {
             "2025-02-30T00:00:00Z",
             "2025-01-15T12:00:00-06:00[America/Chicago]",
             "20250115T120000Z",
+            "2025-01-15T12:00:00+18:01",
+            "2025-01-15T12:00:00-25:00",
+            "2025-01-15T12:00:00+05:30:15",
+            "2025-01-15T12:00:00-0600",
+            "2025-01-15T12:00:00-06",
+            "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+06:00",
             "",
         ] {
             assert_eq!(Instant::parse(text), None, "{text:?}");
@@ -212,7 +240,7 @@ mod tests {
             assert_eq!(LocalDate::from_days(date.days()), Some(date));
             assert_eq!(date.to_string(), text);
         }
-        for text in ["2025-02-29", "2025-1-1", "20250101", "2025-13-01", "+002025-01-01"] {
+        for text in ["2025-02-29", "2025-1-1", "20250101", "2025-13-01", "+002025-01-01", "0000-12-31"] {
             assert_eq!(LocalDate::parse(text), None, "{text:?}");
         }
     }

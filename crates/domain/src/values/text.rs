@@ -30,17 +30,19 @@ fn allowed(c: char) -> bool {
 }
 
 /// Whether the character shows nothing by itself (blanks, fillers of Hangul and Braille, joiners, marks of
-/// direction, variation selectors, tags): a text of these alone is blank.
+/// direction, variation selectors, tags, accents without a letter): a text of these alone is blank.
 fn invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(c,
             '\u{AD}'
-            | '\u{34F}'
+            // Combining diacritical marks, of letters and of symbols. Vowel signs are letters to their readers.
+            | '\u{300}'..='\u{36F}'
             | '\u{61C}'
             | '\u{115F}'..='\u{1160}'
             | '\u{180E}'
             | '\u{200B}'..='\u{200F}'
             | '\u{2060}'..='\u{2065}'
+            | '\u{20D0}'..='\u{20FF}'
             | '\u{2800}'
             | '\u{3164}'
             | '\u{FE00}'..='\u{FE0F}'
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_deceives_or_shows_nothing_is_refused() {
-        for text in ["", "  ", "\u{200B}\u{200D}", "\t\n", "\u{AD}"] {
+        for text in ["", "  ", "\u{200B}\u{200D}", "\t\n", "\u{AD}", "\u{301}", "\u{323} \u{301}", "\u{20DD}"] {
             assert_eq!(code(text), Err("blank"), "{text:?}");
         }
         for nothing in [
