@@ -146,45 +146,102 @@ pub fn window(advances: &[Advance], from: Instant, to: Instant) -> WindowUsage {
     WindowUsage { total, quality, complete: covered && total.is_some() }
 }
 
-/// The usage of one register in the parts of `[from, to)`, oldest first, clipped to the window. A part is known
-/// when the register is known for as much of it as its meter serves, from an instant to another or until now:
-/// what a meter did not serve belongs to the one before or after it, and is not missing.
-///
-/// # Errors
-/// [`TooMany`] parts.
-pub fn buckets(
-    advances: &[Advance],
-    (from, to): (Instant, Instant),
-    (since, until): (Instant, Option<Instant>),
-    group_by: GroupBy,
-    zone: &Zone,
-) -> Result<Vec<Bucket>, TooMany> {
-    let mut list = Vec::new();
-    let mut add = |start: Instant, end: Instant| {
-        if list.len() == MAX_BUCKETS {
-            return Err(TooMany);
+/// A window cut into parts, and the usage of registers in them: added one after the other, so that only their sum is
+/// held. Parts are clipped to the window; those that no added meter serves are left out.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    window: (Instant, Instant),
+    zone: Zone,
+    /// One a part, oldest first, and whether it was added to. `None` when there is one part an advance.
+    parts: Option<Vec<(Bucket, bool)>>,
+    loose: Vec<Bucket>,
+}
+
+impl Cut {
+    /// A cut of `[from, to)` to which nothing was added.
+    ///
+    /// # Errors
+    /// [`TooMany`] parts.
+    pub fn new((from, to): (Instant, Instant), group_by: GroupBy, zone: &Zone) -> Result<Self, TooMany> {
+        let mut cut = Self { window: (from, to), zone: zone.clone(), parts: None, loose: Vec::new() };
+        if group_by == GroupBy::Reading {
+            return Ok(cut);
         }
-        let served = (start.max(since), until.map_or(end, |until| until.min(end)));
-        let (usage, quality) = known(advances, served);
-        list.push(Bucket { start, end, local_date: zone.date(start), usage, quality });
-        Ok(())
-    };
-    if group_by == GroupBy::Reading {
+        let (mut parts, mut start) = (Vec::new(), from);
+        while start < to {
+            if parts.len() == MAX_BUCKETS {
+                return Err(TooMany);
+            }
+            let next = next_edge(start, group_by, zone);
+            // At the end of time there is no next edge.
+            let end = if next > start { next.min(to) } else { to };
+            parts.push((cut.bucket((start, end), (None, UsageQuality::Missing)), false));
+            start = end;
+        }
+        cut.parts = Some(parts);
+        Ok(cut)
+    }
+
+    fn bucket(&self, (start, end): (Instant, Instant), (usage, quality): (Option<Quantity>, UsageQuality)) -> Bucket {
+        Bucket { start, end, local_date: self.zone.date(start), usage, quality }
+    }
+
+    /// How many parts there are; none while they depend on the readings.
+    pub fn parts(&self) -> usize {
+        self.parts.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Adds a register. A part is known when the register is known for as much of it as its meter serves, from an
+    /// instant to another or until now: what a meter did not serve belongs to the one before or after it, and is not
+    /// missing. Where the part of one meter that serves is missing, all of it is.
+    ///
+    /// # Errors
+    /// [`TooMany`] parts, when there is one an advance.
+    pub fn add(&mut self, advances: &[Advance], (since, until): (Instant, Option<Instant>)) -> Result<(), TooMany> {
+        let served = |start: Instant, end: Instant| (start.max(since), until.map_or(end, |until| until.min(end)));
+        if let Some(parts) = &mut self.parts {
+            let first = parts.partition_point(|(bucket, _)| bucket.end <= since);
+            let serves = |bucket: &Bucket| until.is_none_or(|until| bucket.start < until);
+            for (bucket, added) in parts.iter_mut().skip(first).take_while(|(bucket, _)| serves(bucket)) {
+                let (usage, quality) = known(advances, served(bucket.start, bucket.end));
+                let one = Bucket { usage, quality, ..*bucket };
+                *bucket = if *added { together(*bucket, one) } else { one };
+                *added = true;
+            }
+            return Ok(());
+        }
+        let (from, to) = self.window;
         let first = advances.partition_point(|advance| advance.to <= from);
         for advance in advances.iter().skip(first).take_while(|advance| advance.from < to) {
-            add(advance.from.max(from), advance.to.min(to))?;
+            if self.loose.len() == MAX_BUCKETS {
+                return Err(TooMany);
+            }
+            let (start, end) = (advance.from.max(from), advance.to.min(to));
+            self.loose.push(self.bucket((start, end), known(advances, served(start, end))));
         }
-        return Ok(list);
+        Ok(())
     }
-    let mut start = from;
-    while start < to {
-        let next = next_edge(start, group_by, zone);
-        // At the end of time there is no next edge.
-        let end = if next > start { next.min(to) } else { to };
-        add(start, end)?;
-        start = end;
+
+    /// The parts that were added to, oldest first.
+    pub fn buckets(self) -> Vec<Bucket> {
+        let mut loose = self.loose;
+        loose.sort_by_key(|bucket| (bucket.start, bucket.end));
+        let mut merged: Vec<Bucket> = Vec::with_capacity(loose.len());
+        for next in loose {
+            match merged.last_mut() {
+                Some(last) if (last.start, last.end) == (next.start, next.end) => *last = together(*last, next),
+                _ => merged.push(next),
+            }
+        }
+        let added = self.parts.into_iter().flatten().filter(|(_, added)| *added).map(|(bucket, _)| bucket);
+        merged.extend(added);
+        merged
     }
-    Ok(list)
+
+    /// All parts, before anything was added: nothing is known of them.
+    pub fn missing(self) -> Vec<Bucket> {
+        self.parts.into_iter().flatten().map(|(bucket, _)| bucket).collect()
+    }
 }
 
 /// The first edge after an instant.
@@ -231,34 +288,6 @@ pub fn sum(windows: impl IntoIterator<Item = WindowUsage>) -> WindowUsage {
     let total = all.filter(|(_, any)| *any).and_then(|(known, _)| quantity(known));
     let quality = if total.is_none() { UsageQuality::Missing } else { quality };
     WindowUsage { total, quality, complete: complete && total.is_some() }
-}
-
-/// The buckets of several meters together: those with the same beginning and end are one, oldest first.
-/// A bucket has no `complete`: where the part of one meter that serves is missing, all of it is.
-///
-/// For every grouping but [`GroupBy::Reading`], whose buckets differ from meter to meter.
-pub fn sum_buckets(lists: impl IntoIterator<Item = Vec<Bucket>>) -> Vec<Bucket> {
-    let mut lists = lists.into_iter();
-    let mut all = lists.next().unwrap_or_default();
-    for list in lists {
-        all = merge(all, list);
-    }
-    all
-}
-
-/// Merges two lists, each sorted by beginning.
-fn merge(left: Vec<Bucket>, right: Vec<Bucket>) -> Vec<Bucket> {
-    let mut both = left;
-    both.extend(right);
-    both.sort_by_key(|bucket| (bucket.start, bucket.end));
-    let mut merged: Vec<Bucket> = Vec::with_capacity(both.len());
-    for next in both {
-        match merged.last_mut() {
-            Some(last) if (last.start, last.end) == (next.start, next.end) => *last = together(*last, next),
-            _ => merged.push(next),
-        }
-    }
-    merged
 }
 
 fn together(one: Bucket, other: Bucket) -> Bucket {

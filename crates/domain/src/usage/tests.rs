@@ -48,7 +48,9 @@ fn buckets(
     group_by: GroupBy,
     zone: &Zone,
 ) -> Result<Vec<Bucket>, TooMany> {
-    super::buckets(advances, (from, to), (from, None), group_by, zone)
+    let mut cut = Cut::new((from, to), group_by, zone)?;
+    cut.add(advances, (from, None))?;
+    Ok(cut.buckets())
 }
 
 #[test]
@@ -163,14 +165,22 @@ fn meters_are_summed_with_what_is_known() {
     let both = sum([a, b]);
     assert_eq!((units(both.total), both.quality, both.complete), (Some("4".into()), UsageQuality::Actual, false));
     assert!(sum([a, a]).complete);
-    let cut = |list| buckets(list, from, to, GroupBy::Day, &texas()).unwrap();
-    let days = sum_buckets([cut(&one), cut(&other)]);
+    let mut cut = Cut::new((from, to), GroupBy::Day, &texas()).unwrap();
+    cut.add(&one, (from, None)).unwrap();
+    cut.add(&other, (from, None)).unwrap();
+    let days = cut.buckets();
     let seen: Vec<_> = days.iter().map(|b| (units(b.usage), b.quality)).collect();
     assert_eq!(seen, [(None, UsageQuality::Missing), (Some("3".into()), UsageQuality::Actual)]);
     // What a meter does not serve is not missing.
-    let from_second = |list| super::buckets(list, (from, to), (day("2025-01-02"), None), GroupBy::Month, &texas());
-    let month = from_second(&other).unwrap();
+    let from_second = |list, group| {
+        let mut cut = Cut::new((from, to), group, &texas()).unwrap();
+        cut.add(list, (day("2025-01-02"), None)).unwrap();
+        cut.buckets()
+    };
+    let month = from_second(&other, GroupBy::Month);
     assert_eq!((month.len(), month[0].start, units(month[0].usage)), (1, from, Some("1".into())));
+    let days = from_second(&other, GroupBy::Day);
+    assert_eq!((days.len(), days[0].start), (1, day("2025-01-02")), "no bucket for a day that no meter serves");
 }
 
 /// Readings at odd instants with odd values, gaps of up to 60 hours.

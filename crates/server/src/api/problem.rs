@@ -275,7 +275,8 @@ const RETRY_AFTER: &str = "1";
 
 /// A window that one answer does not hold.
 fn too_much() -> Problem {
-    let most = "One answer holds at most 10,000 buckets and 400,000 readings";
+    let most =
+        "One answer holds at most 10,000 buckets, made of at most 1,000,000 of single meters and 400,000 readings";
     Problem::new(INVALID_REQUEST).errors(vec![ErrorAt::Parameter {
         parameter: "from".into(),
         code: "too-many-buckets",

@@ -7,9 +7,10 @@ use domain::{
     meters::{MeterType, Served},
     readings::{Advance, Register, RegisterReading, advances},
     time::Instant,
-    usage::{Bucket, GroupBy, WindowUsage, buckets, sum, sum_buckets, window},
+    usage::{Bucket, Cut, GroupBy, WindowUsage, sum, window},
 };
-use store::{Guarded, Scope, Session, StoreError, meters, readings};
+use store::{DbError, Guarded, Scope, Session, StoreError, meters, readings};
+use tokio::sync::Semaphore;
 
 use super::{App, Failure};
 
@@ -27,27 +28,45 @@ pub type ByType = BTreeMap<&'static str, (WindowUsage, &'static str)>;
 
 /// Readings of one request at most: ten years of a meter's quarter-hours.
 const MOST: i64 = 400_000;
+/// Buckets of single meters that one request adds up at most: a year of 114 meters by the hour.
+const MOST_CUTS: usize = 1_000_000;
 
-/// The series of some meters over a window, with one reading before and after it.
+/// Requests that hold readings for their buckets at the same time: each may have [`MOST`] of them in memory.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
+/// Meters, and their readings in a window with one before and one after it.
+type Read = (Vec<Served>, Vec<(MeterId, RegisterReading)>);
+
+async fn read(session: &mut Session<'_>, of: Guarded<Vec<Served>>, over: Window) -> Result<Guarded<Read>, StoreError> {
+    let found = readings::series(session, &of, over.from, over.to, MOST).await?;
+    of.and(found)
+}
+
+/// The same by meter and register.
 struct Series {
     meters: Vec<Served>,
     readings: BTreeMap<(MeterId, Register), Vec<RegisterReading>>,
 }
 
 impl Series {
-    async fn read(
-        session: &mut Session<'_>,
-        of: Guarded<Vec<Served>>,
-        window: Window,
-    ) -> Result<Guarded<Self>, StoreError> {
-        let found = readings::series(session, &of, window.from, window.to, MOST).await?;
-        Ok(of.and(found)?.map(|(meters, found)| {
-            let mut readings: BTreeMap<_, Vec<_>> = BTreeMap::new();
-            for (meter, reading) in found {
-                readings.entry((meter, reading.register)).or_default().push(reading);
-            }
-            Self { meters, readings }
-        }))
+    /// Calculates with what was read, on a thread where that may take its time.
+    async fn calculated<T: Send + 'static>(
+        read: Guarded<Read>,
+        calculate: impl FnOnce(Self) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<Guarded<T>, Failure> {
+        let work = tokio::task::spawn_blocking(move || {
+            read.try_map(|(meters, found)| {
+                let mut readings: BTreeMap<_, Vec<_>> = BTreeMap::new();
+                for (meter, reading) in found {
+                    readings.entry((meter, reading.register)).or_default().push(reading);
+                }
+                calculate(Self { meters, readings })
+            })
+        });
+        work.await.unwrap_or_else(|ended| match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(ended) => Err(StoreError::from(DbError::Unavailable(ended.to_string())).into()),
+        })
     }
 
     /// The advances of a register. Every meter has the delivered one, read or not.
@@ -74,10 +93,9 @@ pub(super) async fn by_type(
     session: &mut Session<'_>,
     account: Option<AccountId>,
     over: Window,
-) -> Result<Guarded<ByType>, StoreError> {
+) -> Result<Guarded<ByType>, Failure> {
     let of = meters::served(session, account).await?;
-    let series = Series::read(session, of, over).await?;
-    Ok(series.map(|series| {
+    let calculate = move |series: Series| {
         let mut by_type: BTreeMap<MeterType, Vec<WindowUsage>> = BTreeMap::new();
         for served in &series.meters {
             let usage =
@@ -86,8 +104,9 @@ pub(super) async fn by_type(
         }
         let named =
             |(kind, usages): (MeterType, Vec<_>)| (domain::input::Named::name(kind), (sum(usages), kind.unit()));
-        by_type.into_iter().map(named).collect()
-    }))
+        Ok(by_type.into_iter().map(named).collect())
+    };
+    Series::calculated(read(session, of, over).await?, calculate).await
 }
 
 /// Usage of one or several meters in buckets; delivered and received apart.
@@ -101,56 +120,70 @@ pub struct Usage {
     pub buckets: Vec<(Bucket, Option<Bucket>)>,
 }
 
-fn usage_of(app: &App, series: &Series, of: &[&Served], over: Window, by: GroupBy) -> Result<Usage, Failure> {
-    let total = |register| {
-        let windows: Vec<_> = of.iter().filter_map(|served| series.window(served, register, over)).collect();
-        (!windows.is_empty()).then(|| sum(windows))
-    };
-    let split = |register| {
-        let mut each = Vec::with_capacity(of.len());
-        for served in of {
-            let Some(advances) = series.advances(served, register) else { continue };
-            let (start, end) = served.meter.visible;
-            let mut one = cut(app, &advances, over, (start, end), by)?;
-            if of.len() > 1 {
-                one.retain(|bucket| bucket.end > start && end.is_none_or(|end| bucket.start < end));
+impl Series {
+    /// The usage of all meters together.
+    fn usage(&self, over: Window, cut: Cut) -> Result<Usage, Failure> {
+        let added = |register| {
+            let mut cut = cut.clone();
+            for served in &self.meters {
+                if let Some(advances) = self.advances(served, register) {
+                    cut.add(&advances, served.meter.visible).map_err(|_| Failure::TooMuch)?;
+                }
             }
-            each.push(one);
+            Ok::<_, Failure>(cut.buckets())
+        };
+        let mut delivered = added(Register::Delivered)?;
+        let mut received = added(Register::Received)?.into_iter().peekable();
+        if delivered.is_empty() {
+            delivered = cut.missing();
         }
-        Ok::<_, Failure>(if each.len() == 1 { each.into_iter().next().unwrap_or_default() } else { sum_buckets(each) })
-    };
-    let mut delivered = split(Register::Delivered)?;
-    if delivered.is_empty() {
-        delivered = cut(app, &[], over, (over.from, None), by)?;
+        let pairs = delivered.into_iter().map(|bucket| {
+            // Buckets of readings may have no partner.
+            while received.next_if(|r| r.start < bucket.start).is_some() {}
+            let other = received.next_if(|r| (r.start, r.end) == (bucket.start, bucket.end));
+            (bucket, other)
+        });
+        let none = window(&[], over.from, over.to);
+        let all: Vec<&Served> = self.meters.iter().collect();
+        Ok(Usage {
+            buckets: pairs.collect(),
+            total: self.total(&all, Register::Delivered, over).unwrap_or(none),
+            received: self.total(&all, Register::Received, over),
+        })
     }
-    let mut received = split(Register::Received)?.into_iter().peekable();
-    let pairs = delivered.into_iter().map(|bucket| {
-        // Buckets of readings may have no partner.
-        while received.next_if(|r| r.start < bucket.start).is_some() {}
-        let other = received.next_if(|r| (r.start, r.end) == (bucket.start, bucket.end));
-        (bucket, other)
-    });
-    let none = window(&[], over.from, over.to);
-    Ok(Usage {
-        buckets: pairs.collect(),
-        total: total(Register::Delivered).unwrap_or(none),
-        received: total(Register::Received),
-    })
+
+    fn total(&self, of: &[&Served], register: Register, over: Window) -> Option<WindowUsage> {
+        let windows: Vec<_> = of.iter().filter_map(|served| self.window(served, register, over)).collect();
+        (!windows.is_empty()).then(|| sum(windows))
+    }
 }
 
-/// Refuses windows that hold too many buckets before anything is read for them.
-fn few_buckets(app: &App, over: Window, by: GroupBy) -> Result<(), Failure> {
-    cut(app, &[], over, (over.from, None), by).map(drop)
-}
-
-fn cut(
-    app: &App,
-    advances: &[Advance],
+/// A window cut into buckets, for some meters: too many are refused before anything is read for them.
+struct Plan {
     over: Window,
-    served: (Instant, Option<Instant>),
-    by: GroupBy,
-) -> Result<Vec<Bucket>, Failure> {
-    buckets(advances, (over.from, over.to), served, by, &app.zone).map_err(|_| Failure::TooMuch)
+    cut: Cut,
+}
+
+impl Plan {
+    fn new(app: &App, over: Window, by: GroupBy) -> Result<Self, Failure> {
+        let cut = Cut::new((over.from, over.to), by, &app.zone).map_err(|_| Failure::TooMuch)?;
+        Ok(Self { over, cut })
+    }
+
+    async fn read(&self, session: &mut Session<'_>, of: Guarded<Vec<Served>>) -> Result<Guarded<Read>, Failure> {
+        let few = |meters: &[Served]| meters.len().saturating_mul(self.cut.parts()) <= MOST_CUTS;
+        let of = of.try_map(|meters| if few(&meters) { Ok(meters) } else { Err(Failure::TooMuch) })?;
+        Ok(read(session, of, self.over).await?)
+    }
+
+    async fn calculated(self, read: Guarded<Read>) -> Result<Guarded<(Vec<Served>, Usage)>, Failure> {
+        let Self { over, cut } = self;
+        let calculate = move |series: Series| {
+            let usage = series.usage(over, cut)?;
+            Ok((series.meters, usage))
+        };
+        Series::calculated(read, calculate).await
+    }
 }
 
 /// The usage of one meter.
@@ -161,17 +194,18 @@ pub async fn of_meter(
     over: Window,
     by: GroupBy,
 ) -> Result<Guarded<(Served, Usage)>, Failure> {
-    few_buckets(app, over, by)?;
-    let mut snapshot = app.store.snapshot(scope).await?;
-    let mut session = snapshot.session();
-    let meter = meters::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
-    let of = meter.map(|(meter, premise)| vec![Served { account: premise.account, premise: premise.id, meter }]);
-    let series = Series::read(&mut session, of, over).await?;
-    series.try_map(|series| {
-        let served = series.meters.first().cloned().ok_or(Failure::NotFound)?;
-        let usage = usage_of(app, &series, &[&served], over, by)?;
-        Ok((served, usage))
-    })
+    let plan = Plan::new(app, over, by)?;
+    // It is never closed.
+    let _place = PLACES.acquire().await.ok();
+    let read = {
+        let mut snapshot = app.store.snapshot(scope).await?;
+        let mut session = snapshot.session();
+        let meter = meters::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
+        let of = meter.map(|(meter, premise)| vec![Served { account: premise.account, premise: premise.id, meter }]);
+        plan.read(&mut session, of).await?
+    };
+    let usage = plan.calculated(read).await?;
+    usage.try_map(|(meters, usage)| Ok((meters.into_iter().next().ok_or(Failure::NotFound)?, usage)))
 }
 
 /// The usage of an account's meters together.
@@ -182,16 +216,18 @@ pub async fn of_account(
     over: Window,
     by: GroupBy,
 ) -> Result<Guarded<Usage>, Failure> {
-    few_buckets(app, over, by)?;
-    let mut snapshot = app.store.snapshot(scope).await?;
-    let mut session = snapshot.session();
-    let account = store::accounts::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
-    let of = meters::served(&mut session, Some(id)).await?;
-    let series = Series::read(&mut session, of, over).await?;
-    account
-        .map(drop)
-        .and(series)?
-        .try_map(|((), series)| usage_of(app, &series, &series.meters.iter().collect::<Vec<_>>(), over, by))
+    let plan = Plan::new(app, over, by)?;
+    // It is never closed.
+    let _place = PLACES.acquire().await.ok();
+    let (account, read) = {
+        let mut snapshot = app.store.snapshot(scope).await?;
+        let mut session = snapshot.session();
+        let account = store::accounts::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
+        let of = meters::served(&mut session, Some(id)).await?;
+        (account, plan.read(&mut session, of).await?)
+    };
+    let usage = plan.calculated(read).await?;
+    Ok(account.map(drop).and(usage)?.map(|((), (_, usage))| usage))
 }
 
 /// What a business's aggregate is grouped by.
@@ -222,30 +258,31 @@ pub type PartUsage = (Part, WindowUsage, Option<WindowUsage>);
 
 /// The usage of each part in a window.
 pub async fn by_part(app: &App, scope: &Scope, over: Window, by: By) -> Result<Guarded<Vec<PartUsage>>, Failure> {
-    let mut snapshot = app.store.snapshot(scope).await?;
-    let mut session = snapshot.session();
-    let of = meters::served(&mut session, None).await?;
-    let series = Series::read(&mut session, of, over).await?;
-    Ok(series.map(|series| parts(&series, over, by)))
+    let read = {
+        let mut snapshot = app.store.snapshot(scope).await?;
+        let mut session = snapshot.session();
+        let of = meters::served(&mut session, None).await?;
+        read(&mut session, of, over).await?
+    };
+    Series::calculated(read, move |series| Ok(series.parts(over, by))).await
 }
 
-fn parts(series: &Series, over: Window, by: By) -> Vec<PartUsage> {
-    let mut parts: BTreeMap<Part, Vec<&Served>> = BTreeMap::new();
-    for served in &series.meters {
-        let part = match by {
-            By::Account => Part::Account(served.account),
-            By::Premise => Part::Premise(served.premise),
-            By::Meter => Part::Meter(served.meter.id),
+impl Series {
+    fn parts(&self, over: Window, by: By) -> Vec<PartUsage> {
+        let mut parts: BTreeMap<Part, Vec<&Served>> = BTreeMap::new();
+        for served in &self.meters {
+            let part = match by {
+                By::Account => Part::Account(served.account),
+                By::Premise => Part::Premise(served.premise),
+                By::Meter => Part::Meter(served.meter.id),
+            };
+            parts.entry(part).or_default().push(served);
+        }
+        let none = window(&[], over.from, over.to);
+        let row = |(part, of): (Part, Vec<&Served>)| {
+            let delivered = self.total(&of, Register::Delivered, over).unwrap_or(none);
+            (part, delivered, self.total(&of, Register::Received, over))
         };
-        parts.entry(part).or_default().push(served);
+        parts.into_iter().map(row).collect()
     }
-    let total = |of: &[&Served], register| {
-        let windows: Vec<_> = of.iter().filter_map(|served| series.window(served, register, over)).collect();
-        (!windows.is_empty()).then(|| sum(windows))
-    };
-    let none = window(&[], over.from, over.to);
-    let row = |(part, of): (Part, Vec<&Served>)| {
-        (part, total(&of, Register::Delivered).unwrap_or(none), total(&of, Register::Received))
-    };
-    parts.into_iter().map(row).collect()
 }

@@ -21,6 +21,7 @@ on_both_engines! {
     readings_in_order_and_window,
     superseded_readings_are_shown_on_request,
     readings_as_csv,
+    events_are_listed_in_their_order,
 }
 
 /// All items of a list, a page of `limit` after another.
@@ -268,4 +269,18 @@ async fn readings_as_csv(service: Service) {
         // A refusal is a problem in JSON, whatever form was asked for.
         assert_eq!((refused.status.as_u16(), refused.errors()), (400, vec![code.to_owned()]));
     }
+}
+
+async fn events_are_listed_in_their_order(service: Service) {
+    let alice = User::of(&service, "alice").await;
+    for name in ["One", "Two"] {
+        let edit = format!(r#"{{"nickname":"{name}"}}"#);
+        assert_eq!(alice.patch("/api/accounts/1001", &edit).await.status, 200);
+    }
+    // The clocks of two replicas may differ.
+    let earlier =
+        "UPDATE outbox SET occurred_at = (SELECT created_at FROM customer WHERE customer_id = 1) WHERE sequence = 2";
+    Sql::of(service.db.location()).await.main_batch(earlier).await;
+    let sequences: Vec<i64> = ask::events(&service).await.iter().map(|told| told.sequence).collect();
+    assert_eq!(sequences, [1, 2]);
 }

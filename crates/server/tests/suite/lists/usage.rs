@@ -1,5 +1,7 @@
 //! Windows, buckets and sums of usage.
 
+use std::time::Duration;
+
 use domain::time::{HOUR, Instant};
 use serde_json::Value;
 use similar_asserts::assert_eq;
@@ -20,6 +22,8 @@ on_both_engines! {
     what_nobody_read_is_null,
     a_meter_that_nobody_read_is_missing_in_its_account,
     a_missing_received_reading_harms_its_own_bucket_alone,
+    days_that_a_meter_does_not_serve_are_no_buckets,
+    many_meters_by_the_hour_are_bounded_and_hold_up_nobody,
 }
 
 async fn windows_of_readings_and_usage(service: Service) {
@@ -297,4 +301,44 @@ async fn a_missing_received_reading_harms_its_own_bucket_alone(service: Service)
     let known: Vec<bool> = body["buckets"].as_array().unwrap().iter().map(|b| b["received"].is_number()).collect();
     let unknown = known.iter().filter(|known| !**known).count();
     assert_eq!((unknown, known.last()), (2, Some(&true)), "{known:?}");
+}
+
+async fn days_that_a_meter_does_not_serve_are_no_buckets(service: Service) {
+    // Exchanged for another on 2024-08-18.
+    let bob = User::of(&service, "bob").await;
+    for (meter, first, last) in [(3003, "2024-08-01", "2024-08-17"), (3004, "2024-08-18", "2024-08-31")] {
+        let body = bob.get(&format!("/api/meters/{meter}/usage?from=2024-08-01&to=2024-09-01")).await.json();
+        let buckets = body["buckets"].as_array().unwrap();
+        let ends = [&buckets[0], &buckets[buckets.len() - 1]].map(|bucket| bucket["localDate"].as_str().unwrap());
+        assert_eq!(ends, [first, last], "{meter}");
+        assert!(buckets.iter().all(|bucket| bucket["usage"].is_number()), "{meter}: {body}");
+    }
+}
+
+async fn many_meters_by_the_hour_are_bounded_and_hold_up_nobody(service: Service) {
+    let (alice, bob) = (User::of(&service, "alice").await, User::of(&service, "bob").await);
+    let more = "WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < 499)
+        INSERT INTO meter (meter_id, service_point_id, wires_company_id, meter_number, type, status, multiplier, dials,
+            installed_on, installed_at, removed_at, version)
+        SELECT 900000 + n, service_point_id, wires_company_id, 'M' || n, type, status, multiplier, dials, installed_on,
+            installed_at, removed_at, version FROM meter, more WHERE meter_id = 3001";
+    Sql::of(service.db.location()).await.main_batch(more).await;
+    let year = alice.get("/api/accounts/1001/usage?groupBy=hour&from=2024-01-01&to=2025-01-01").await;
+    assert_eq!((year.status.as_u16(), year.errors()), (400, vec!["from:too-many-buckets".to_owned()]));
+    assert_eq!(alice.get("/api/meters/3001/usage?groupBy=hour&from=2024-01-01&to=2025-01-01").await.status, 200);
+    let month = async {
+        let body = alice.get("/api/accounts/1001/usage?groupBy=hour&from=2024-12-01&to=2025-01-01").await.json();
+        assert_eq!(body["buckets"].as_array().unwrap().len(), 31 * 24);
+    };
+    let others = async {
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            let began = std::time::Instant::now();
+            assert_eq!(bob.get("/api/customer").await.status, 200);
+            longest = longest.max(began.elapsed());
+        }
+        longest
+    };
+    let ((), longest) = tokio::join!(month, others);
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
