@@ -6,13 +6,16 @@
 //! a withdrawal can therefore fill the cache, but nothing is served from it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::policy::Roles;
 use domain::time::{Clock, Instant, SECOND};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
@@ -36,11 +39,10 @@ const MAX_KEYS: usize = 64;
 
 /// A public key that an issuer published.
 pub(super) struct Key {
-    kid: Option<String>,
+    /// As published, to recognise the key in the next set.
+    jwk: Jwk,
     /// The one algorithm that this key may verify.
     pub(super) algorithm: Algorithm,
-    /// The parameters as published, to recognise the key in the next set.
-    material: [String; 2],
     /// The key in the form of the verifier.
     pub(super) decoding: DecodingKey,
     withdrawn: AtomicBool,
@@ -52,61 +54,38 @@ impl Key {
         self.withdrawn.load(Ordering::Acquire)
     }
     fn is(&self, other: &Self) -> bool {
-        self.kid == other.kid && self.algorithm == other.algorithm && self.material == other.material
+        self.jwk.common.key_id == other.jwk.common.key_id && self.jwk.algorithm == other.jwk.algorithm
     }
-}
 
-/// A JSON Web Key with the members that decide whether and how it verifies (RFC 7517, section 4).
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    r#use: Option<String>,
-    key_ops: Option<Vec<String>>,
-    alg: Option<String>,
-    kid: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    crv: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
-impl Jwk {
     /// The key, when it is one that verifies RS256, ES256 or EdDSA. Sets also hold keys for encryption
     /// (Keycloak's RSA-OAEP) and algorithms that we do not accept: those are no errors.
-    fn into_key(self) -> Option<Key> {
-        let for_signatures = self.r#use.as_deref().is_none_or(|r#use| r#use == "sig")
-            && self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
-        if !for_signatures {
-            return None;
-        }
-        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
-        let alg = self.alg.as_deref();
-        let (algorithm, material, decoding) = match (self.kty.as_str(), self.crv.as_deref()) {
-            ("RSA", _) if alg.is_none_or(|alg| alg == "RS256") => {
-                let (n, e) = (self.n?, self.e?);
-                // NIST SP 800-131A: no RSA below 2048 bits.
-                bytes(&n).filter(|n| n.len() >= 256)?;
-                let decoding = DecodingKey::from_rsa_components(&n, &e).ok()?;
-                (Algorithm::RS256, [n, e], decoding)
+    fn of(jwk: Jwk) -> Option<Self> {
+        let CommonParameters { public_key_use, key_operations, key_algorithm, .. } = &jwk.common;
+        let length = |text: &str| URL_SAFE_NO_PAD.decode(text).map_or(0, |bytes| bytes.len());
+        let (algorithm, named, sound) = match &jwk.algorithm {
+            // NIST SP 800-131A: no RSA below 2048 bits.
+            AlgorithmParameters::RSA(rsa) => (Algorithm::RS256, KeyAlgorithm::RS256, length(&rsa.n) >= 256),
+            AlgorithmParameters::EllipticCurve(ec) => {
+                let sound = ec.curve == EllipticCurve::P256 && length(&ec.x) == 32 && length(&ec.y) == 32;
+                (Algorithm::ES256, KeyAlgorithm::ES256, sound)
             }
-            ("EC", Some("P-256")) if alg.is_none_or(|alg| alg == "ES256") => {
-                let (x, y) = (self.x?, self.y?);
-                bytes(&x).filter(|x| x.len() == 32)?;
-                bytes(&y).filter(|y| y.len() == 32)?;
-                let decoding = DecodingKey::from_ec_components(&x, &y).ok()?;
-                (Algorithm::ES256, [x, y], decoding)
-            }
-            // RFC 9864 renames EdDSA with this curve to Ed25519; sets may carry either name.
-            ("OKP", Some("Ed25519")) if alg.is_none_or(|alg| matches!(alg, "EdDSA" | "Ed25519")) => {
-                let x = self.x?;
-                bytes(&x).filter(|x| x.len() == 32)?;
-                let decoding = DecodingKey::from_ed_components(&x).ok()?;
-                (Algorithm::EdDSA, [x, String::new()], decoding)
+            AlgorithmParameters::OctetKeyPair(pair) => {
+                let sound = pair.curve == EllipticCurve::Ed25519 && length(&pair.x) == 32;
+                (Algorithm::EdDSA, KeyAlgorithm::EdDSA, sound)
             }
             _ => return None,
         };
-        Some(Key { kid: self.kid, algorithm, material, decoding, withdrawn: AtomicBool::new(false) })
+        let fits = key_algorithm.is_none_or(|alg| {
+            // RFC 9864 renames EdDSA with this curve to Ed25519, a name that the library does not know yet.
+            alg == named || (algorithm == Algorithm::EdDSA && alg == KeyAlgorithm::UNKNOWN_ALGORITHM)
+        });
+        let verifies = public_key_use.as_ref().is_none_or(|r#use| *r#use == PublicKeyUse::Signature)
+            && key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        if !(sound && fits && verifies) {
+            return None;
+        }
+        let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+        Some(Self { jwk, algorithm, decoding, withdrawn: AtomicBool::new(false) })
     }
 }
 
@@ -146,7 +125,7 @@ fn keys_of(body: &[u8]) -> Result<Vec<Key>, serde_json::Error> {
     }
     let set: Set = serde_json::from_slice(body)?;
     let jwks = set.keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
-    Ok(jwks.filter_map(Jwk::into_key).collect())
+    Ok(jwks.filter_map(Key::of).collect())
 }
 
 /// An issuer and its keys.
@@ -162,10 +141,14 @@ pub(super) struct Issuer {
     url: reqwest::Url,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
+    /// How long the last keys count once the issuer publishes none, in microseconds.
+    grace: i64,
     /// `None` until the first fetch succeeds.
     keys: RwLock<Option<Arc<[Arc<Key>]>>>,
     /// When the last fetch ended. Held during a fetch, so that those who wait for it share it.
     last: tokio::sync::Mutex<Option<Instant>>,
+    /// Since when the issuer publishes no key that we could use.
+    without: Mutex<Option<Instant>>,
     /// Whether the last fetch failed.
     failing: AtomicBool,
 }
@@ -175,13 +158,13 @@ impl Issuer {
     pub(super) fn new(
         (name, audience): (Arc<str>, String),
         (grants, role_claims): (Roles, Vec<Vec<String>>),
-        url: reqwest::Url,
-        client: reqwest::Client,
+        (url, client): (reqwest::Url, reqwest::Client),
+        grace: i64,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (keys, last) = (RwLock::new(None), tokio::sync::Mutex::new(None));
+        let (keys, last, without) = (RwLock::new(None), tokio::sync::Mutex::new(None), Mutex::new(None));
         let failing = AtomicBool::new(false);
-        Self { name, audience, grants, role_claims, url, client, clock, keys, last, failing }
+        Self { name, audience, grants, role_claims, url, client, clock, grace, keys, last, without, failing }
     }
 
     fn keys(&self) -> Option<Arc<[Arc<Key>]>> {
@@ -211,16 +194,17 @@ impl Issuer {
 
     fn find(&self, token: &Token<'_>) -> Result<Arc<Key>, TokenError> {
         let keys = self.keys().ok_or(TokenError::Unavailable)?;
-        let mut fitting = keys.iter().filter(|key| match &token.kid {
-            Some(_) => key.kid == token.kid,
+        let fits = |key: &&Arc<Key>| key.algorithm == token.algorithm;
+        let found = if token.kid.is_some() {
+            let named = || keys.iter().filter(|key| key.jwk.common.key_id == token.kid);
+            // Keys of different types may share their `kid` (RFC 7517, section 4.5).
+            named().find(fits).or_else(|| named().next())
+        } else {
             // Without a `kid` only a key that leaves no choice is meant.
-            None => key.algorithm == token.algorithm,
-        });
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Ok(Arc::clone(key)),
-            (Some(key), Some(_)) if token.kid.is_some() => Ok(Arc::clone(key)),
-            _ => Err(TokenError::Key),
-        }
+            let mut fitting = keys.iter().filter(fits);
+            fitting.next().filter(|_| fitting.next().is_none())
+        };
+        found.cloned().ok_or(TokenError::Key)
     }
 
     fn too_soon(&self, last: Option<Instant>) -> bool {
@@ -239,7 +223,11 @@ impl Issuer {
         let fetched = fetch(&self.client, self.url.clone()).await;
         *last = Some(self.clock.now());
         match fetched {
+            Ok(keys) if keys.is_empty() && self.within_grace() => false,
             Ok(keys) => {
+                if !keys.is_empty() {
+                    *self.without.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
                 self.replace(keys);
                 if self.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!(issuer = &*self.name, "the issuer's keys can be fetched again");
@@ -259,6 +247,30 @@ impl Issuer {
         }
     }
 
+    /// Whether the keys that are there go on counting although the issuer publishes none: more likely a mishap than
+    /// meant, and nobody could sign in.
+    fn within_grace(&self) -> bool {
+        let now = self.clock.now();
+        let mut without = self.without.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = without.is_some();
+        let passed = now.since(*without.get_or_insert(now));
+        let kept = self.keys().is_some_and(|keys| !keys.is_empty()) && passed < self.grace;
+        if !known {
+            tracing::warn!(issuer = &*self.name, kept, "the issuer publishes no key for RS256, ES256 or EdDSA");
+        } else if !kept && self.keys().is_some_and(|keys| !keys.is_empty()) {
+            tracing::error!(
+                issuer = &*self.name,
+                "the issuer has published no key for too long: its last ones are gone"
+            );
+        }
+        kept
+    }
+
+    /// Whether the issuer publishes no key that we could use.
+    pub(super) fn publishes_none(&self) -> bool {
+        self.without.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn replace(&self, fetched: Vec<Key>) {
         let old = self.keys();
         let old = old.as_deref().unwrap_or_default();
@@ -268,9 +280,6 @@ impl Issuer {
             .collect();
         for gone in old.iter().filter(|known| !new.iter().any(|key| Arc::ptr_eq(known, key))) {
             gone.withdrawn.store(true, Ordering::Release);
-        }
-        if old.is_empty() && new.is_empty() {
-            tracing::warn!(issuer = &*self.name, "the issuer publishes no key for RS256, ES256 or EdDSA");
         }
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
     }

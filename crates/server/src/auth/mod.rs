@@ -16,7 +16,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use domain::input::Named as _;
 use domain::policy::{Identity, Role, Roles};
-use domain::time::{Clock, Instant};
+use domain::time::{Clock, Instant, SECOND};
 use futures_util::future::join_all;
 use reqwest::Url;
 
@@ -48,6 +48,14 @@ pub struct IssuerConfig {
     /// on the wire can then sign tokens.
     #[serde(default)]
     pub insecure_http: bool,
+    /// For how many seconds the last keys go on counting when the issuer suddenly publishes none.
+    #[serde(default = "hour")]
+    pub keys_grace_seconds: u32,
+}
+
+/// An hour in seconds.
+pub(crate) fn hour() -> u32 {
+    3600
 }
 
 /// Why the issuers cannot be used as configured; each stops the start-up.
@@ -189,11 +197,16 @@ impl Authenticator {
     pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
         self.issuers.iter().map(|issuer| (&*issuer.name, issuer.has_keys()))
     }
+
+    /// Issuers that publish no usable key now, whether their last ones still count or not.
+    pub fn publishing_none(&self) -> usize {
+        self.issuers.iter().filter(|issuer| issuer.publishes_none()).count()
+    }
 }
 
 impl IssuerConfig {
     fn into_issuer(self, client: reqwest::Client, clock: Arc<dyn Clock>) -> Result<Issuer, ConfigError> {
-        let Self { issuer, audience, jwks_url, roles, role_claims, insecure_http } = self;
+        let Self { issuer, audience, jwks_url, roles, role_claims, insecure_http, keys_grace_seconds } = self;
         let empty = [
             ("issuer", issuer.is_empty()),
             ("audience", audience.is_empty()),
@@ -224,7 +237,8 @@ impl IssuerConfig {
             path => path.split('.').map(|name| name.replace("<audience>", &audience)).collect(),
         });
         let paths = paths.collect();
-        Ok(Issuer::new((issuer.into(), audience), (Roles::of(&grants), paths), url, client, clock))
+        let grace = i64::from(keys_grace_seconds) * SECOND;
+        Ok(Issuer::new((issuer.into(), audience), (Roles::of(&grants), paths), (url, client), grace, clock))
     }
 }
 
@@ -258,7 +272,8 @@ mod tests {
     fn config() -> IssuerConfig {
         let (issuer, audience) = ("https://id.example/realms/ossrep".to_owned(), "customer-service".to_owned());
         let (jwks_url, roles) = (format!("{issuer}/certs"), vec!["customer".to_owned()]);
-        IssuerConfig { issuer, audience, jwks_url, roles, role_claims: Vec::new(), insecure_http: false }
+        let (role_claims, insecure_http, keys_grace_seconds) = (Vec::new(), false, hour());
+        IssuerConfig { issuer, audience, jwks_url, roles, role_claims, insecure_http, keys_grace_seconds }
     }
 
     #[test]

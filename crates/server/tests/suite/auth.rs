@@ -330,3 +330,45 @@ async fn the_service_starts_while_an_issuer_is_down() {
     assert!(auth.issuers().all(|(_, keys)| keys));
     task.abort();
 }
+
+#[tokio::test]
+async fn an_issuer_that_suddenly_publishes_no_key_keeps_its_last_ones_for_a_while() {
+    let key = SigningKey::new("k1", Algorithm::ES256);
+    let world = World::start(&[&key]).await;
+    let auth = world.authenticator();
+    let long =
+        |key: &SigningKey| key.sign(&key.header(), &world.claims(json!({ "exp": world.clock.seconds() + 9000 })));
+    let (known, unknown) = (long(&key), long(&SigningKey::new("unknown", Algorithm::ES256)));
+    assert!(auth.verify(&known).await.is_ok());
+    assert_eq!(auth.publishing_none(), 0);
+    world.publish(&[]);
+    // An unknown key lets it fetch.
+    for passed in [10, 3590] {
+        world.clock.forward(passed);
+        assert_eq!(auth.verify(&unknown).await.err(), Some(TokenError::Key));
+        assert!(auth.verify(&known).await.is_ok(), "{passed} s later");
+        assert_eq!(auth.publishing_none(), 1);
+    }
+    world.publish(&[&key]);
+    world.clock.forward(10);
+    assert_eq!(auth.verify(&unknown).await.err(), Some(TokenError::Key));
+    assert_eq!(auth.publishing_none(), 0, "and the hour begins anew");
+    world.publish(&[]);
+    for (passed, error) in [(10, None), (3600, Some(TokenError::Key))] {
+        world.clock.forward(passed);
+        assert_eq!(auth.verify(&unknown).await.err(), Some(TokenError::Key));
+        assert_eq!(auth.verify(&known).await.err(), error, "{passed} s later");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_share_their_kid_are_told_apart_by_type() {
+    let keys =
+        [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA].map(|algorithm| SigningKey::new("same", algorithm));
+    let world = World::start(&[&keys[0], &keys[1], &keys[2]]).await;
+    let auth = world.authenticator();
+    for key in &keys {
+        let token = key.sign(&key.header(), &world.claims(json!({})));
+        assert_eq!(auth.verify(&token).await.err(), None, "{:?}", key.algorithm);
+    }
+}

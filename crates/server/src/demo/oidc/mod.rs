@@ -144,6 +144,7 @@ impl Provider {
             role_claims: Vec::new(),
             // Whoever lets the demonstration listen beyond loopback has said so on the command line.
             insecure_http: true,
+            keys_grace_seconds: 0,
         }
     }
 
