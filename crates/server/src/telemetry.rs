@@ -3,9 +3,10 @@
 //! Both name the operation and ids only: never a raw path, a query, a header or a body, nor a token or a
 //! subject. The log goes to standard error, so that what commands print can be piped.
 
+mod lines;
+
 use std::{
     fmt::Error,
-    io::IsTerminal as _,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -16,28 +17,13 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, family::Family, gauge::ConstGauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use store::Store;
-use tracing_subscriber::{EnvFilter, fmt::SubscriberBuilder};
+use store::{Store, supervise::Supervisor};
 
-use crate::{auth::Authenticator, config::LogFormat, listen::Connections};
+pub use self::lines::{Log, log};
+use crate::{auth::Authenticator, listen::Connections};
 
 /// Upper bounds of the histogram in seconds: dense where answers should be.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-
-/// Starts the log.
-///
-/// # Errors
-/// A sentence, when the level cannot be read or a log was started before.
-pub fn log(format: LogFormat, level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|e| format!("log.level: {e}"))?;
-    let builder = SubscriberBuilder::default().with_env_filter(filter).with_writer(std::io::stderr);
-    let builder = builder.with_ansi(std::io::stderr().is_terminal());
-    let started = match format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|e| format!("the log cannot be started: {e}"))
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
@@ -84,12 +70,7 @@ impl Metrics {
     }
 
     /// From where the other figures are taken when they are asked for. The second call does nothing.
-    pub fn watch(&self, store: &Arc<Store>, authenticator: &Arc<Authenticator>, connections: &Arc<Connections>) {
-        let sources = Sources {
-            store: Arc::downgrade(store),
-            authenticator: Arc::downgrade(authenticator),
-            connections: Arc::clone(connections),
-        };
+    pub fn watch(&self, sources: Sources) {
         // Set already: the first sources stay.
         drop(self.sources.set(sources));
     }
@@ -105,12 +86,17 @@ impl Metrics {
     }
 }
 
-/// Weak, so that metrics keep no store open.
+/// Where figures come from. Weak, so that metrics keep no store open.
 #[derive(Debug)]
-struct Sources {
-    store: Weak<Store>,
-    authenticator: Weak<Authenticator>,
-    connections: Arc<Connections>,
+pub struct Sources {
+    /// Of the database and its audit log.
+    pub store: Weak<Store>,
+    /// Of the issuers.
+    pub authenticator: Weak<Authenticator>,
+    /// Of the API's listener.
+    pub connections: Arc<Connections>,
+    /// Of what runs beside the requests.
+    pub tasks: Supervisor,
 }
 
 #[derive(Debug)]
@@ -122,6 +108,7 @@ impl Collector for Figures {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
         };
+        counter("log_lines_lost", "Lines of the log that could not be written in time", lines::lost())?;
         let sources = self.0.get();
         if let Some(store) = sources.and_then(|sources| sources.store.upgrade()) {
             let audit = store.audit_log().stats();
@@ -131,8 +118,10 @@ impl Collector for Figures {
             counter("audit_lost", "Records of failed authentications that could not be written", audit.lost)?;
             counter("audit_checkpoints", "Checkpoints of the audit log", audit.checkpoints)?;
             counter("audit_restarts", "Tasks of the audit log that ended and were started again", audit.restarts)?;
+            counter("database_panics", "Work for the database that panicked", store.panics())?;
         }
-        if let Some(Sources { connections, .. }) = sources {
+        if let Some(Sources { connections, tasks, .. }) = sources {
+            counter("task_restarts", "Background tasks that ended and were started again", tasks.restarts())?;
             counter("connections_accepted", "Accepted connections", connections.accepted())?;
             counter("connections_refused", "Connections closed because too many were open", connections.refused())?;
             counter(
@@ -151,6 +140,8 @@ impl Collector for Figures {
         if let Some(authenticator) = sources.and_then(|sources| sources.authenticator.upgrade()) {
             let without = authenticator.issuers().filter(|(_, has_keys)| !has_keys).count();
             gauge("issuers_without_keys", "Issuers whose keys were never fetched", without as u64)?;
+            let none = authenticator.publishing_none() as u64;
+            gauge("issuers_publishing_no_keys", "Issuers that publish no usable key", none)?;
         }
         if let Some(Sources { connections, .. }) = sources {
             gauge("connections_open", "Open connections", connections.open())?;

@@ -11,6 +11,7 @@ mod cursor;
 mod customers;
 mod dispatch;
 mod etag;
+mod front;
 mod meters;
 mod negotiate;
 pub mod openapi;
@@ -35,10 +36,11 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 use http::{HeaderValue, Method, StatusCode, header};
-use tower_http::compression::CompressionLayer;
+use tower::layer::layer_fn;
 
 use self::{
     dispatch::{dispatch, finish},
+    front::Front,
     problem::Problem,
     route::Route,
 };
@@ -103,42 +105,15 @@ pub fn router(app: Arc<App>) -> Router {
     layered(router.merge(pages::router(&app)).fallback(unknown), &app)
 }
 
-/// Compression, the ETag of encoded answers, and CORS where it is configured.
+/// What stands in front of the routes, and CORS where it is configured.
 fn layered(router: Router, app: &Arc<App>) -> Router {
-    let router = router.layer(CompressionLayer::new()).layer(middleware::map_response(coded_etag));
-    let router = router.layer(middleware::map_request(plain_at_least));
+    let for_front = Arc::clone(app);
+    let router = router.layer(layer_fn(move |route| Front::new(Arc::clone(&for_front), route)));
     if app.cors_origins.is_empty() {
         return router;
     }
     let app = Arc::clone(app);
     router.layer(middleware::from_fn(move |request, next| cors::answer(Arc::clone(&app), request, next)))
-}
-
-/// Compression layers answer 406 to who refuses every coding, after the work was done. The plain form, as the
-/// very last choice, always remains (RFC 9110 section 12.5.3 leaves it to the server).
-async fn plain_at_least(mut request: Request) -> Request {
-    let asked: Vec<HeaderValue> = request.headers().get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
-    let headers = request.headers_mut();
-    // In front: of two qualities of one coding, the first counts beside a `*`.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity;q=0.001"));
-    for value in asked {
-        headers.append(header::ACCEPT_ENCODING, value);
-    }
-    request
-}
-
-/// Compression layers leave ETag untouched; a strong one must differ between codings.
-async fn coded_etag(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    let coding = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok());
-    let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok());
-    if let (Some(coding), Some(etag)) = (coding, etag) {
-        let coded = etag::encoded(etag, coding).and_then(|etag| HeaderValue::from_str(&etag).ok());
-        if let Some(coded) = coded {
-            headers.insert(header::ETAG, coded);
-        }
-    }
-    response
 }
 
 type Fixed = std::future::Ready<Response>;

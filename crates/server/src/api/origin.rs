@@ -7,12 +7,15 @@ use http::{HeaderMap, request::Parts};
 use store::Origin;
 
 use super::problem::{self, ErrorAt, Problem};
-use crate::{app::App, config::Network};
+use crate::{
+    app::App,
+    config::{ForwardedHeader, Proxies},
+};
 
 /// The request's id and the client's address.
 pub(super) fn of(app: &App, parts: &Parts) -> Origin {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let address = peer.map(|peer| client(&parts.headers, peer, &app.trusted_proxies));
+    let address = peer.map(|peer| client(&parts.headers, peer, &app.proxies));
     Origin { request_id: request_id(app, &parts.headers), address }
 }
 
@@ -32,27 +35,69 @@ pub(super) fn request_id(app: &App, headers: &HeaderMap) -> String {
     )
 }
 
-/// The client's address. `Forwarded` (RFC 7239) and `X-Forwarded-For` count only from configured proxies,
-/// and only back to the first address that is none.
-fn client(headers: &HeaderMap, peer: IpAddr, proxies: &[Network]) -> IpAddr {
-    if !proxies.iter().any(|proxy| proxy.contains(peer)) {
-        return peer;
+/// The client's address: the peer's, unless that is a configured proxy. Then what it added last to its header, and
+/// so on, up to the first address that is no proxy's or that cannot be read: left of it stands what anybody may send.
+fn client(headers: &HeaderMap, peer: IpAddr, proxies: &Proxies) -> IpAddr {
+    let (name, read): (_, fn(&str) -> Option<IpAddr>) = match proxies.header {
+        ForwardedHeader::XForwardedFor => ("x-forwarded-for", address),
+        ForwardedHeader::Forwarded => ("forwarded", named),
+    };
+    let mut known = peer;
+    for line in headers.get_all(name).iter().rev() {
+        let mut rest = line.to_str().ok().or(Some("unreadable"));
+        while let Some(text) = rest {
+            if !proxies.trust(known) {
+                return known;
+            }
+            let (before, hop) = last(text, ',');
+            rest = before;
+            // Lists may have empty elements (RFC 9110, section 5.6.1.2).
+            if !hop.trim().is_empty() {
+                let Some(address) = read(hop) else { return known };
+                known = address;
+            }
+        }
     }
-    let forwarded = headers.get_all("forwarded").iter().filter_map(|value| value.to_str().ok());
-    let named = forwarded.flat_map(|value| value.split(',')).filter_map(|element| {
-        let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value)
-    });
-    let old = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> = named.chain(old.flat_map(|value| value.split(','))).filter_map(address).collect();
-    hops.iter().rev().find(|hop| !proxies.iter().any(|proxy| proxy.contains(**hop))).copied().unwrap_or(peer)
+    known
 }
 
+/// What stands behind the last separator that is not in quotes, and what before it. From the right, so that quotes
+/// which a client opened hide nothing that a proxy added.
+fn last(text: &str, separator: char) -> (Option<&str>, &str) {
+    let mut quoted = false;
+    for (at, mark) in text.rmatch_indices(['"', separator]) {
+        let (before, behind) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
+        if mark != "\"" && !quoted {
+            return (Some(before), behind);
+        }
+        let escaped = before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        quoted ^= mark == "\"" && !escaped;
+    }
+    (None, text)
+}
+
+/// The address behind `for=` in an element of `Forwarded` (RFC 7239), which has one.
+fn named(element: &str) -> Option<IpAddr> {
+    let (mut rest, mut found) = (Some(element), None);
+    while let Some(text) = rest {
+        let (before, pair) = last(text, ';');
+        rest = before;
+        if let Some((name, value)) = pair.trim().split_once('=')
+            && name.eq_ignore_ascii_case("for")
+            && found.replace(value).is_some()
+        {
+            return None;
+        }
+    }
+    address(found?)
+}
+
+/// An address, perhaps with a port, in brackets, in quotes.
 fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim().trim_matches('"');
-    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(ip, _)| ip);
-    let plain = bracketed.unwrap_or(text);
-    plain.parse().ok().or_else(|| plain.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    let text = text.trim();
+    let plain = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let bare = plain.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(plain);
+    bare.parse().ok().or_else(|| plain.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// The trace id of a W3C `traceparent`.
@@ -79,19 +124,57 @@ pub(super) async fn path_values(parts: &mut Parts) -> Result<Vec<(String, String
 mod tests {
     use super::*;
 
+    /// The client behind 10.0.0.1, which is a proxy, by the lines of one header.
+    fn behind(header: ForwardedHeader, sent: &[(&'static str, &str)]) -> String {
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let proxies = Proxies { trusted: vec!["10.0.0.0/8".parse().unwrap()], header };
+        let stranger = "192.0.2.7".parse().unwrap();
+        assert_eq!(client(&headers, stranger, &proxies), stranger, "only proxies are believed: {sent:?}");
+        client(&headers, "10.0.0.1".parse().unwrap(), &proxies).to_string()
+    }
+
     #[test]
-    fn forwarded_addresses_count_only_from_proxies() {
-        let (address, peer): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "192.0.2.7".parse().unwrap());
-        let proxies: Vec<Network> = vec!["10.0.0.0/8".parse().unwrap()];
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", "203.0.113.9, 198.51.100.1".parse().unwrap());
-        assert_eq!(client(&headers, peer, &proxies), peer);
-        assert_eq!(client(&headers, address, &proxies).to_string(), "198.51.100.1");
-        headers.insert("x-forwarded-for", "203.0.113.9, 10.0.0.1".parse().unwrap());
-        assert_eq!(client(&headers, address, &proxies).to_string(), "203.0.113.9");
-        let mut headers = HeaderMap::new();
-        headers.insert("forwarded", "proto=https;for=\"[2001:db8::1]:443\"".parse().unwrap());
-        assert_eq!(client(&headers, address, &proxies).to_string(), "2001:db8::1");
+    fn one_header_counts_from_the_right_up_to_the_first_that_is_no_proxy() {
+        for (sent, found) in [
+            (&[][..], "10.0.0.1"),
+            (&["203.0.113.9, 198.51.100.1"], "198.51.100.1"),
+            (&["203.0.113.9", "198.51.100.1, 10.0.0.9"], "198.51.100.1"),
+            (&["203.0.113.9, 10.0.0.2 , ,10.0.0.3"], "203.0.113.9"),
+            (&["203.0.113.9, unknown, 10.0.0.3"], "10.0.0.3"),
+            (&["203.0.113.9, é"], "10.0.0.1"),
+            (&["203.0.113.9:4711"], "203.0.113.9"),
+            (&["[2001:db8::1]:443"], "2001:db8::1"),
+            (&["10.0.0.5, 10.0.0.6"], "10.0.0.5"),
+        ] {
+            let sent: Vec<_> = sent.iter().map(|value| ("x-forwarded-for", *value)).collect();
+            assert_eq!(behind(ForwardedHeader::XForwardedFor, &sent), found, "{sent:?}");
+        }
+        for (sent, found) in [
+            (&[r#"proto=https;for="[2001:db8::1]:443""#][..], "2001:db8::1"),
+            (&["for=203.0.113.9, For=198.51.100.1;by=10.0.0.1"], "198.51.100.1"),
+            (&[r#"for="203.0.113.9"#, "for=198.51.100.1"], "198.51.100.1"),
+            // A quote that the client opened hides nothing; one that the proxy wrote around what the client sent does.
+            (&[r#"for="203.0.113.9, for=198.51.100.1"#], "198.51.100.1"),
+            (&[r#"for=198.51.100.1;host="a, for=203.0.113.9""#], "198.51.100.1"),
+            (&[r#"host="x;for=203.0.113.9;\"";for=198.51.100.1"#], "198.51.100.1"),
+            (&["for=203.0.113.9;for=198.51.100.1"], "10.0.0.1"),
+            (&["for=203.0.113.9, for=_hidden"], "10.0.0.1"),
+            (&["for=203.0.113.9, proto=https"], "10.0.0.1"),
+        ] {
+            let sent: Vec<_> = sent.iter().map(|value| ("forwarded", *value)).collect();
+            assert_eq!(behind(ForwardedHeader::Forwarded, &sent), found, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_sends_in_the_other_header_goes_unread() {
+        let (old, new) = (("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=198.51.100.1"));
+        assert_eq!(behind(ForwardedHeader::Forwarded, &[old, new]), "198.51.100.1");
+        assert_eq!(behind(ForwardedHeader::Forwarded, &[old]), "10.0.0.1");
+        assert_eq!(behind(ForwardedHeader::XForwardedFor, &[old, new]), "203.0.113.9");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use self::{
     change::{Ask, Done, Edits, Once, Operation, Thing, change, edit},
     limiter::Limiter,
 };
-use crate::{auth::Authenticator, config::Network, telemetry::Metrics};
+use crate::{auth::Authenticator, config::Proxies, telemetry::Metrics};
 
 /// What the service is made of.
 pub struct Parts {
@@ -55,8 +55,8 @@ pub struct Parts {
     pub cors_origins: Vec<String>,
     /// The reasons for which staff may open a customer's data.
     pub access_reasons: Vec<Arc<str>>,
-    /// Proxies whose word on the client's address is believed.
-    pub trusted_proxies: Vec<Network>,
+    /// The proxies in front.
+    pub proxies: Proxies,
 }
 
 /// How much one caller may ask.

@@ -16,7 +16,7 @@ use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Outbox {
-    /// List events, oldest first. They hold ids and names of fields, no personal data
+    /// List events, oldest first, each customer's in their order. They hold ids and names of fields, no personal data
     List {
         /// Delivered ones too
         #[arg(long)]

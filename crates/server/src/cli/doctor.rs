@@ -6,7 +6,7 @@ use domain::time::{Clock as _, SystemClock};
 use reqwest::redirect::Policy;
 use store::{Location, inspect};
 
-use super::{Failure, database, keys, print};
+use super::{Failure, database, keys, print, serve};
 use crate::config::Config;
 
 /// Less free space than this is worth a warning, in bytes.
@@ -37,6 +37,7 @@ pub(super) async fn doctor(config: &Config) -> Result<(), Failure> {
     let mut report = Report::default();
     let location = config.location();
     let installed = database(&mut report, &location).await?;
+    files(&mut report, &location)?;
     keyring(&mut report, config, installed.as_ref())?;
     disk(&mut report, config)?;
     checkpoints(&mut report, config.audit_checkpoint_file.as_deref())?;
@@ -95,6 +96,17 @@ async fn database(report: &mut Report, location: &Location) -> Result<Option<ins
         }
     }
     Ok(inspection.installed)
+}
+
+/// Those that a running service works on may not be those that lie there.
+fn files(report: &mut Report, location: &Location) -> Result<(), Failure> {
+    let Location::Directory(dir) = location else { return Ok(()) };
+    match store::files::under_a_service(&dir.join(serve::LOCK)) {
+        Err(error) => report.warn("files", error),
+        Ok(None) => Ok(()),
+        Ok(Some(troubles)) if troubles.is_empty() => report.ok("files", "the running service works on them"),
+        Ok(Some(troubles)) => troubles.iter().try_for_each(|trouble| report.fail("files", trouble)),
+    }
 }
 
 fn keyring(report: &mut Report, config: &Config, installed: Option<&inspect::Installed>) -> Result<(), Failure> {

@@ -191,13 +191,12 @@ fn obey(command: Command, config: Config, layered: &Layered) -> Result<(), Failu
         Command::Backup { to } => backup::backup(&config, &to),
         Command::Restore { from } => backup::restore(&config, layered, &from),
         command => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-            if matches!(command, Command::Serve(_)) {
-                crate::telemetry::log(config.log_format, &config.log_level).map_err(Failure::failed)?;
-            } else {
-                // Commands speak for themselves; the log has only what went wrong.
-                crate::telemetry::log(config.log_format, "warn").map_err(Failure::failed)?;
-            }
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(config.worker_threads()).enable_all();
+            let runtime = runtime.build().map_err(Failure::failed)?;
+            // Commands speak for themselves; the log has only what went wrong.
+            let level = if matches!(command, Command::Serve(_)) { &config.log_level } else { "warn" };
+            let _log = crate::telemetry::log(config.log_format, level).map_err(Failure::failed)?;
             let done = runtime.block_on(Box::pin(work(command, &config)));
             // Threads of the database may still be at a statement: nobody waits for its result.
             runtime.shutdown_background();

@@ -11,11 +11,12 @@ use std::{
 use axum::Router;
 use crypto::SystemRandom;
 use domain::time::{SystemClock, Zone};
-use store::{Location, Store};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use store::{Location, Store, supervise::Supervisor};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinHandle,
 };
 
@@ -31,8 +32,14 @@ use crate::{
     config::Config,
     listen::{self, Connections, Limits},
     management::{self, Management},
-    telemetry::Metrics,
+    telemetry::{Metrics, Sources},
 };
+
+/// Open files that are not connections of clients: databases, issuers, the log, the management listener.
+const OTHER_FILES: u64 = 256;
+
+/// The file in the data directory whose lock says that a service runs there.
+pub(super) const LOCK: &str = "serve.lock";
 
 /// Connections to the management listener: a prober and a scraper or two.
 const MANAGEMENT_CONNECTIONS: usize = 64;
@@ -51,6 +58,7 @@ pub struct Service {
     management_router: Router,
     limits: Limits,
     connections: Arc<Connections>,
+    tasks: Supervisor,
     ending: Arc<AtomicBool>,
     store: Arc<Store>,
     authenticator: Arc<Authenticator>,
@@ -90,7 +98,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     if let Some(installed) = installed {
         keyring.compare(&installed.keys).map_err(Failure::failed)?;
     }
-    let lock = match &location {
+    let mut lock = match &location {
         Location::Directory(dir) => Some(alone(dir)?),
         Location::Server(_) => None,
     };
@@ -113,6 +121,9 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let opened = Store::open(&location, keyring, clock.clone(), random.clone(), database::options(config));
     let store = Arc::new(Box::pin(opened).await.map_err(Failure::failed)?);
+    if let Some(lock) = &mut lock {
+        store.files().note(lock).map_err(Failure::failed)?;
+    }
     let mut issuers = config.issuers.clone();
     let mut provider = Router::new();
     if let Some(demo) = &demo {
@@ -123,7 +134,13 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     let authenticator = Arc::new(Authenticator::new(issuers, clock.clone()).map_err(Failure::usage)?);
     let metrics = Arc::new(Metrics::default());
     let connections = Arc::new(Connections::default());
-    metrics.watch(&store, &authenticator, &connections);
+    let tasks = Supervisor::default();
+    metrics.watch(Sources {
+        store: Arc::downgrade(&store),
+        authenticator: Arc::downgrade(&authenticator),
+        connections: Arc::clone(&connections),
+        tasks: tasks.clone(),
+    });
     let app = App::new(app::Parts {
         store: Arc::clone(&store),
         authenticator: Arc::clone(&authenticator),
@@ -139,19 +156,23 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         metrics: Arc::clone(&metrics),
         access_reasons: config.access_reasons.iter().map(|reason| reason.as_str().into()).collect(),
         cors_origins: config.http_cors_origins.clone(),
-        trusted_proxies: config.http_trusted_proxies.clone(),
+        proxies: config.proxies(),
     });
     let router = api::router(Arc::clone(&app)).merge(provider);
     let banner = demo.map(|demo| demo.banner(&base, &demo::base_url(management_address)));
     let limits = Limits {
-        connections: config.http_max_connections,
+        connections: places(config.http_max_connections),
         header: config.header_timeout(),
         idle: config.idle_timeout(),
         drain: config.drain(),
     };
     let ending = Arc::new(AtomicBool::new(false));
-    let management_router =
-        management::router(Management { store: Arc::clone(&store), metrics, ending: Arc::clone(&ending) });
+    let management_router = management::router(Management {
+        store: Arc::clone(&store),
+        metrics,
+        tasks: tasks.clone(),
+        ending: Arc::clone(&ending),
+    });
     Ok(Service {
         address,
         management_address,
@@ -162,6 +183,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         management_router,
         limits,
         connections,
+        tasks,
         ending,
         store,
         authenticator,
@@ -170,12 +192,33 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     })
 }
 
+/// How many clients may be connected, so that files are left for everything else: who watches the service must reach it
+/// while it is full.
+fn places(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // What the system lets us have; most give less at first.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let files = if raised.is_ok() { limit.maximum } else { limit.current };
+    let places = places_within(wanted, files);
+    if places < wanted {
+        tracing::warn!(wanted, places, "the limit of open files (ulimit -n) leaves fewer connections than configured");
+    }
+    places
+}
+
+fn places_within(wanted: usize, files: Option<u64>) -> usize {
+    let room = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
+    wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
+
 /// The embedded database is for one process: the lock ends with it, however it ends.
 fn alone(dir: &std::path::Path) -> Result<std::fs::File, Failure> {
-    let path = dir.join("serve.lock");
+    let path = dir.join(LOCK);
     let failed = |e: &dyn std::fmt::Display| Failure::failed(format_args!("{}: {e}.", path.display()));
     std::fs::create_dir_all(dir).map_err(|e| failed(&e))?;
-    let file = std::fs::File::create(&path).map_err(|e| failed(&e))?;
+    // Not truncated: it may be another one's, and holds what `doctor` reads.
+    let open = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
+    let file = open.map_err(|e| failed(&e))?;
     file.try_lock().map_err(|_| failed(&"another `serve` works on this data directory"))?;
     Ok(file)
 }
@@ -198,6 +241,7 @@ impl Service {
             management_router,
             limits,
             connections,
+            tasks,
             ending,
             store,
             authenticator,
@@ -205,8 +249,21 @@ impl Service {
             lock,
             ..
         } = self;
-        let keys = tokio::spawn(async move { authenticator.keep_fresh().await });
-        let jobs = tokio::spawn(async move { app::jobs::run(&app).await });
+        // These go on to the last, and are cut off then.
+        let (_never, end_of_tasks) = watch::channel(false);
+        let keys = tokio::spawn(tasks.clone().keep("keys", end_of_tasks.clone(), move || {
+            let authenticator = Arc::clone(&authenticator);
+            async move { authenticator.keep_fresh().await }
+        }));
+        let watched = Arc::clone(&store);
+        let files = tokio::spawn(tasks.clone().keep("files", end_of_tasks.clone(), move || {
+            let store = Arc::clone(&watched);
+            async move { management::watch_files(&store).await }
+        }));
+        let jobs = tokio::spawn(tasks.keep("jobs", end_of_tasks, move || {
+            let app = Arc::clone(&app);
+            async move { app::jobs::run(&app).await }
+        }));
         let (last, ended) = oneshot::channel::<()>();
         let few = Limits { connections: MANAGEMENT_CONNECTIONS, drain: std::time::Duration::from_secs(1), ..limits };
         let health: JoinHandle<()> =
@@ -221,6 +278,7 @@ impl Service {
         listen::serve(listener, router, limits, connections, end).await;
         tracing::info!("no more requests; closing the audit log");
         keys.abort();
+        files.abort();
         // A job at work is rolled back, and another process, or the next start, does it.
         jobs.abort();
         store.audit_log().close().await;
@@ -253,4 +311,17 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
         std::process::exit(1);
     });
     Ok(async move { drop(end.await) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places_within;
+
+    #[test]
+    fn files_are_left_for_more_than_connections() {
+        assert_eq!(places_within(4096, Some(1_048_576)), 4096);
+        assert_eq!(places_within(4096, Some(1024)), 768);
+        assert_eq!(places_within(4096, Some(100)), 1);
+        assert_eq!(places_within(4096, None), 4096);
+    }
 }

@@ -17,7 +17,7 @@ use crate::auth::IssuerConfig;
 pub use kind::Kind;
 use layers::Layers;
 pub use layers::{Given, Layered, Source};
-pub use network::Network;
+pub use network::{ForwardedHeader, Network, Proxies};
 pub use settings::{PREFIX, SETTINGS, Setting, reference};
 
 /// Something for which the configuration cannot be used.
@@ -101,7 +101,8 @@ pub struct Config {
     pub zone: String,
     pub http_cors_origins: Vec<String>,
     pub access_reasons: Vec<String>,
-    pub http_trusted_proxies: Vec<Network>,
+    http_trusted_proxies: Vec<Network>,
+    http_forwarded_header: ForwardedHeader,
     pub http_max_connections: usize,
     http_header_timeout_seconds: u64,
     http_idle_timeout_seconds: u64,
@@ -110,6 +111,7 @@ pub struct Config {
     pub limits_burst: u32,
     pub limits_failed_logins_per_minute: u32,
     pub audit_checkpoint_file: Option<PathBuf>,
+    runtime_worker_threads: usize,
     pub log_format: LogFormat,
     pub log_level: String,
 }
@@ -139,6 +141,15 @@ impl Config {
         Ok((table.try_into().map_err(unfit)?, values))
     }
 
+    /// Threads that answer requests.
+    pub fn worker_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.runtime_worker_threads > 0 { self.runtime_worker_threads } else { cores().div_ceil(2) }
+    }
+    /// The proxies in front.
+    pub fn proxies(&self) -> Proxies {
+        Proxies { trusted: self.http_trusted_proxies.clone(), header: self.http_forwarded_header }
+    }
     /// How long the head of a request may take.
     pub fn header_timeout(&self) -> Duration {
         Duration::from_secs(self.http_header_timeout_seconds)

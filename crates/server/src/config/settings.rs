@@ -84,7 +84,7 @@ pub static SETTINGS: &[Setting] = &[
             "issuers",
             Kind::Issuers,
             None,
-            "The OpenID providers whose tokens count. Each table has `issuer` (the exact `iss`), `audience`, `jwks_url`, `roles` (those it may grant), and optionally `role_claims` and `insecure_http`.",
+            "The OpenID providers whose tokens count. Each table has `issuer` (the exact `iss`), `audience`, `jwks_url`, `roles` (those it may grant), and optionally `role_claims`, `insecure_http` and `keys_grace_seconds` (how long its last keys count when it suddenly publishes none; 3600).",
         )
     },
     setting("zone", Kind::Zone, Some("America/Chicago"), "The zone in which the market counts its days (IANA name)."),
@@ -106,7 +106,13 @@ pub static SETTINGS: &[Setting] = &[
         "http.trusted-proxies",
         Kind::Networks,
         Some(""),
-        "Addresses or networks (10.0.0.0/8) of the gateways in front. Forwarded and X-Forwarded-For count only from them.",
+        "Addresses or networks (10.0.0.0/8) of the gateways in front. Only they are believed about the client's address.",
+    ),
+    setting(
+        "http.forwarded-header",
+        Kind::Choice(&["x-forwarded-for", "forwarded"]),
+        Some("x-forwarded-for"),
+        "The one header in which the gateways name the client, read from the right. They must set it, or add to it, on every request.",
     ),
     setting(
         "http.max-connections",
@@ -149,6 +155,12 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Whole(1, 1_000_000),
         Some("30"),
         "Failed authentications a minute from one address; more get 429.",
+    ),
+    setting(
+        "runtime.worker-threads",
+        Kind::Whole(0, 1024),
+        Some("0"),
+        "Threads that answer requests. 0 stands for half of the machine's cores, at least one: database, log and long work have threads of their own.",
     ),
     setting(
         "audit.checkpoint-file",

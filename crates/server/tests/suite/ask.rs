@@ -80,7 +80,7 @@ pub struct Told {
     pub data: Value,
 }
 
-/// Every event in the outbox, oldest first.
+/// Every event in the outbox, oldest first, each customer's in their order.
 pub async fn events(service: &Service) -> Vec<Told> {
     let rows = store::outbox::list(&service.store, true, None, 10_000).await.unwrap();
     let told = |row: store::outbox::OutboxRow| Told {

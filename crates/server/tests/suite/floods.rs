@@ -226,3 +226,27 @@ async fn clients_that_never_finish_are_cut_off_beside_those_that_do() {
     let (_, account) = ask(&client, get, &token, "after", None).await.unwrap();
     assert!(account.contains("\"nickname\":null"), "half a change is none: {account}");
 }
+
+/// Behind a proxy that sets one header, a client's own word in the other gives it no new address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_behind_a_proxy_chooses_an_address_and_so_escapes_the_limit() {
+    let place = Place::new(EngineKind::Sqlite).await;
+    let client = client();
+    for (setting, set, forged) in
+        [("forwarded", "for=198.51.100.1", "203.0.113."), ("x-forwarded-for", "198.51.100.1", "for=203.0.113.")]
+    {
+        let other = if setting == "forwarded" { "x-forwarded-for" } else { "forwarded" };
+        let options = ["--http-trusted-proxies", "127.0.0.1", "--http-forwarded-header", setting];
+        let running = place.serve(&[&options[..], &["--limits-failed-logins-per-minute", "5"]].concat()).await;
+        let mut limited = 0;
+        for n in 0..20 {
+            let request = client.get(format!("{}/api/customer", running.base)).bearer_auth("bad");
+            let request = request.header(other, format!("{forged}{n}"));
+            // What a client sends in the right header stands left of what the proxy adds.
+            let answer = request.header(setting, format!("{forged}{n}, {set}")).send().await.unwrap();
+            limited += u32::from(answer.status() == StatusCode::TOO_MANY_REQUESTS);
+        }
+        assert!(limited >= 14, "{setting}: {limited} of 20 were limited");
+        assert_eq!(running.terminate().await, 0);
+    }
+}

@@ -30,6 +30,7 @@ mod jobs;
 mod leaks;
 mod listen;
 mod lists;
+mod outages;
 mod samples;
 mod staff;
 mod walls;

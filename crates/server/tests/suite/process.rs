@@ -71,13 +71,18 @@ impl Place {
 
     /// Starts the demonstration and waits until it has printed its curl line.
     pub async fn serve(&self, more: &[&str]) -> Running {
+        self.serve_logging(more, |file| File::create(file).unwrap().into()).await
+    }
+
+    /// The same with another place for its log than this file.
+    pub async fn serve_logging(&self, more: &[&str], log: impl FnOnce(&Path) -> Stdio) -> Running {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
         let file = |kind: &str| self.dir.path().join(format!("{start}.{kind}"));
         let (out, err) = (file("stdout"), file("stderr"));
         let mut command = self.command(&["serve", "--demo", "--as-of", ANCHOR]);
         command.args(["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--audit-checkpoint-file"]);
         command.arg(self.checkpoints()).args(more);
-        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        command.stdout(File::create(&out).unwrap()).stderr(log(&err));
         let mut child = command.spawn().unwrap();
         let began = Instant::now();
         loop {
@@ -93,7 +98,8 @@ impl Place {
             }
             let ended = child.try_wait().unwrap();
             let late = began.elapsed() > Duration::from_secs(60);
-            assert!(ended.is_none() && !late, "{ended:?}: {said}{}", fs::read_to_string(&err).unwrap());
+            let log = || fs::read_to_string(&err).unwrap_or_default();
+            assert!(ended.is_none() && !late, "{ended:?}: {said}{}", log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

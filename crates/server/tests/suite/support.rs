@@ -111,7 +111,7 @@ fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClo
         metrics: Arc::new(Metrics::default()),
         access_reasons: ["customer-request", "complaint"].map(Arc::from).to_vec(),
         cors_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
+        proxies: server::config::Proxies::default(),
     }
 }
 

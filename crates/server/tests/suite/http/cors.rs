@@ -31,12 +31,12 @@ fn open(service: &Service) -> axum::Router {
         metrics: Arc::new(Metrics::default()),
         access_reasons: Vec::new(),
         cors_origins: vec![PORTAL.to_owned()],
-        trusted_proxies: Vec::new(),
+        proxies: server::config::Proxies::default(),
     }))
 }
 
 async fn ask(router: &axum::Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
-    let request = Request::builder().method(method).uri(path).header("x-request-id", "same");
+    let request = Request::builder().method(method).uri(path).header("host", "x").header("x-request-id", "same");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }

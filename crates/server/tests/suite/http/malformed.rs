@@ -156,6 +156,9 @@ async fn malformed_requests(service: Service) {
     let signed = format!("Host: x\r\nAuthorization: Bearer {token}\r\n");
     assert_eq!(raw(&service, &format!("GET /api/customer HTTP/1.1\r\n{signed}\r\n")).await, 200, "the form is right");
     let big = "x".repeat(100_000);
+    let body = "Content-Type: application/merge-patch+json\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    let [gzip, both, chunked] =
+        ["gzip", "gzip, chunked", "Chunked"].map(|c| format!("Transfer-Encoding: {c}\r\n{body}"));
     for (request, statuses) in [
         (format!("GET /api/customer\r\n{signed}\r\n"), &[400u16][..]),
         (format!("GET /api/cust omer HTTP/1.1\r\n{signed}\r\n"), &[400]),
@@ -171,6 +174,12 @@ async fn malformed_requests(service: Service) {
         (format!("GET /api/accounts/%00 HTTP/1.1\r\n{signed}\r\n"), &[400]),
         (format!("GET /api/accounts/../../etc/passwd HTTP/1.1\r\n{signed}\r\n"), &[404]),
         (format!("GET /api/accounts/1001%2fsummary HTTP/1.1\r\n{signed}\r\n"), &[400]),
+        (format!("GET /api/customer HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"), &[400]),
+        (format!("GET /api/customer HTTP/1.1\r\n{signed}Host: y\r\n\r\n"), &[400]),
+        (format!("GET /api/customer HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n"), &[200]),
+        (format!("PATCH /api/accounts/1001 HTTP/1.1\r\n{signed}{gzip}"), &[400]),
+        (format!("PATCH /api/accounts/1001 HTTP/1.1\r\n{signed}{both}"), &[400]),
+        (format!("PATCH /api/accounts/1001 HTTP/1.1\r\n{signed}{chunked}"), &[200]),
         (format!("GET http://x/api/customer HTTP/1.1\r\n{signed}\r\n"), &[200]),
         (format!("OPTIONS * HTTP/1.1\r\n{signed}\r\n"), &[204, 404, 400]),
     ] {
