@@ -10,6 +10,7 @@ pub mod events;
 pub mod ids;
 pub mod input;
 pub mod jobs;
+pub mod members;
 pub mod meters;
 pub mod named;
 pub mod personal;

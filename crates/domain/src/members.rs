@@ -1,0 +1,62 @@
+//! Lists of members: what an operation takes, and what may be edited of a thing. One list makes the struct, its reader,
+//! its schema and, for edits, the names of what differs.
+
+/// Defines the input of an operation, member by member: the struct, its reader and its schema.
+#[macro_export]
+macro_rules! input {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $type:ty = $member:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, schemars::JsonSchema)]
+        #[schemars(rename_all = "camelCase")]
+        pub struct $name { $($(#[$about])* pub $field: $type),* }
+
+        impl $crate::input::FromInput for $name {
+            fn from_input(node: &$crate::input::Node, at: &mut $crate::input::At<'_>) -> Option<Self> {
+                // All members are read before the first is missed, so that every error is found at once.
+                #[allow(unused_variables, reason = "an operation without input has no members")]
+                $crate::input::object(node, at, |members| {
+                    $(let $field = members.given($member);)*
+                    Some(Self { $($field: $field?),* })
+                })
+            }
+        }
+    };
+}
+
+/// Defines what may be edited of a thing, member by member: one list for the struct, for reading it from a body
+/// (PUT and PATCH), and for which members differ from what is stored. `at` says where the thing has it, `in` what
+/// stands before the names in events.
+#[macro_export]
+macro_rules! edits {
+    ($(#[$doc:meta])* $name:ident of $of:ty, in $prefix:literal {
+        $($(#[$about:meta])* $field:ident: $type:ty = $member:literal at $($path:ident).+),+ $(,)?
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name { $($(#[$about])* pub $field: $type),+ }
+
+        impl $name {
+            /// The members, all of which PUT must bring.
+            pub const MEMBERS: &'static [&'static str] = &[$($member),+];
+
+            /// Reads all members, so that every error is found at once.
+            pub fn read(members: &mut $crate::input::Members<'_, '_>) -> Option<Self> {
+                $(let $field = members.required($member);)+
+                Some(Self { $($field: $field?),+ })
+            }
+
+            /// The names of the members in which this differs from what is stored.
+            pub fn changes(&self, current: &$of) -> Vec<&'static str> {
+                let Self { $($field),+ } = self;
+                let differ = [$((concat!($prefix, $member), *$field != current.$($path).+)),+];
+                differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+            }
+        }
+
+        impl $crate::input::FromInput for $name {
+            fn from_input(node: &$crate::input::Node, at: &mut $crate::input::At<'_>) -> Option<Self> {
+                $crate::input::object(node, at, Self::read)
+            }
+        }
+    };
+}
