@@ -13,7 +13,7 @@ use crate::{
         sqlite::{Sqlite, connect, error, rows},
         statements,
     },
-    keys,
+    grants, keys,
 };
 
 statements! {
@@ -75,7 +75,8 @@ pub async fn inspect(location: &Location) -> Result<Inspection, DbError> {
 }
 
 fn inspect_file(file: &std::path::Path) -> Result<Inspection, DbError> {
-    if !file.exists() {
+    // Not `exists`, which is also false where nobody may look.
+    if !file.try_exists().map_err(|e| DbError::Unavailable(format!("{}: {e}", file.display())))? {
         return Ok(Inspection { schema: None, installed: None });
     }
     let connection = connect(file, true)?;
@@ -101,8 +102,25 @@ fn installed(found: Vec<Row>, keys: Vec<KeyCheck>) -> Result<Option<Installed>, 
 pub struct Finding {
     /// What was looked at.
     pub subject: &'static str,
-    /// What is wrong; `None` when nothing is.
-    pub trouble: Option<String>,
+    /// What came out.
+    pub verdict: Verdict,
+}
+
+/// What came out of looking at something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Fine,
+    /// The service works, but less well than it could.
+    Warning(String),
+    /// The service does not work, or not for long.
+    Trouble(String),
+}
+
+impl From<Option<String>> for Verdict {
+    fn from(trouble: Option<String>) -> Self {
+        trouble.map_or(Self::Fine, Self::Trouble)
+    }
 }
 
 /// Looks for what no start-up would notice: torn files, a server that forgets what it acknowledged, missing
@@ -121,8 +139,9 @@ pub async fn examine(location: &Location, now: Instant) -> Result<Vec<Finding>, 
             // Opening refuses a server that runs with fsync or synchronous_commit off.
             let server = Postgres::open(url, 1).await?;
             let connection = server.connector().connect().await?;
-            let durability = Finding { subject: "durability", trouble: None };
-            Ok(vec![durability, partitions(&connection, now).await?, clock(&connection, now).await?])
+            let durability = Finding { subject: "durability", verdict: Verdict::Fine };
+            let grants = grants(&connection).await?;
+            Ok(vec![durability, grants, partitions(&connection, now).await?, clock(&connection, now).await?])
         }
     }
 }
@@ -141,11 +160,26 @@ fn examine_files(files: &[std::path::PathBuf]) -> Result<Vec<Finding>, DbError> 
             loose.push(format!("{}: synchronous={synchronous}, journal_mode={journal}", file.display()));
         }
     }
-    let trouble = |found: Vec<String>| (!found.is_empty()).then(|| found.join("; "));
+    let verdict = |found: Vec<String>| (!found.is_empty()).then(|| found.join("; ")).into();
     Ok(vec![
-        Finding { subject: "durability", trouble: trouble(loose) },
-        Finding { subject: "files", trouble: trouble(torn) },
+        Finding { subject: "durability", verdict: verdict(loose) },
+        Finding { subject: "files", verdict: verdict(torn) },
     ])
+}
+
+async fn grants(connection: &Connection) -> Result<Finding, DbError> {
+    let verdict = match grants::check(connection).await {
+        Err(lacks @ DbError::Forbidden(_)) => Verdict::Trouble(lacks.to_string()),
+        Err(other) => return Err(other),
+        Ok(()) => match grants::beyond(connection).await?.join(", ") {
+            none if none.is_empty() => Verdict::Fine,
+            tables => Verdict::Warning(format!(
+                "this role could change what it wrote into {tables}: let the service run under another role than the one \
+                 that owns the tables (`customer-service migrate --service-role NAME`)"
+            )),
+        },
+    };
+    Ok(Finding { subject: "grants", verdict })
 }
 
 async fn partitions(connection: &Connection, now: Instant) -> Result<Finding, DbError> {
@@ -164,7 +198,7 @@ async fn partitions(connection: &Connection, now: Instant) -> Result<Finding, Db
     }
     let trouble = (!missing.is_empty())
         .then(|| format!("readings or audit log have no partition for the month from {}", missing.join(", ")));
-    Ok(Finding { subject: "partitions", trouble })
+    Ok(Finding { subject: "partitions", verdict: trouble.into() })
 }
 
 /// Instants of rows are the service's; a machine that is far off writes records that sort wrongly.
@@ -173,5 +207,5 @@ async fn clock(connection: &Connection, now: Instant) -> Result<Finding, DbError
     let there: Option<Instant> = row.map(|row| row.read().get()).transpose()?;
     let off = there.map_or(0, |there| now.since(there).abs()) / domain::time::SECOND;
     let trouble = (off > 2).then(|| format!("this machine and the database server are {off} s apart"));
-    Ok(Finding { subject: "clock", trouble })
+    Ok(Finding { subject: "clock", verdict: trouble.into() })
 }

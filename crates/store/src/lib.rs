@@ -12,6 +12,7 @@ pub mod customers;
 mod db;
 mod error;
 pub mod files;
+pub mod grants;
 mod guard;
 mod health;
 pub mod idempotency;
@@ -74,6 +75,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         accounts::STATEMENTS,
         customers::STATEMENTS,
         db::postgres::STATEMENTS,
+        grants::STATEMENTS,
         idempotency::STATEMENTS,
         ids::STATEMENTS,
         inspect::STATEMENTS,

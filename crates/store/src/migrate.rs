@@ -5,11 +5,9 @@
 
 use std::{fs, path::Path};
 
-use rusqlite::Connection;
-
 use crate::db::{
     DbError,
-    postgres::Connector,
+    postgres::{Connection, Connector},
     sqlite::{Sqlite, connect, error},
 };
 
@@ -63,7 +61,7 @@ pub fn sqlite(dir: &Path) -> Result<(), DbError> {
 
 fn sqlite_file(file: &Path, text: impl Fn(&Migration) -> &'static str) -> Result<(), DbError> {
     private(file)?;
-    let mut connection: Connection = connect(file, false)?;
+    let mut connection = connect(file, false)?;
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive).map_err(error)?;
     tx.execute_batch(LEDGER).map_err(error)?;
     let applied = |version: i64| {
@@ -99,15 +97,32 @@ fn private(file: &Path) -> Result<(), DbError> {
         .map_err(|e| DbError::Unavailable(format!("{}: {e}", file.display())))
 }
 
-/// Brings a PostgreSQL database up to date.
+/// Brings a PostgreSQL database up to date. Where it is, nothing of the schema is touched, and no right is needed.
 ///
 /// # Errors
 /// [`DbError`] says which migration failed; nothing of it is kept.
 pub async fn postgres(url: &str, now: domain::time::Instant) -> Result<(), DbError> {
-    let connection = Connector::new(url)?.connect().await?;
+    let connector = Connector::new(url)?;
+    let connection = connector.connect().await?;
+    migrate_postgres(&connection).await.map_err(|failed| match failed {
+        DbError::Forbidden(why) => DbError::Engine(format!(
+            "the role may not make the tables ({why}). Migrate {} under a role that may, such as the database's owner",
+            connector.place()
+        )),
+        other => other,
+    })?;
+    check_postgres(&connection).await?;
+    // By the owner of the tables, and before the first row could stand in the DEFAULT partition.
+    crate::partitions::ensure_partitions(&connection, now).await?;
+    Ok(())
+}
+
+async fn migrate_postgres(connection: &Connection) -> Result<(), DbError> {
     // Any constant will do; it only has to be the same for every migrator.
     connection.batch("BEGIN; SELECT pg_advisory_xact_lock(7267446191)").await?;
-    connection.batch(LEDGER).await?;
+    if connection.newest().await?.is_none() {
+        connection.batch(LEDGER).await?;
+    }
     for migration in MIGRATIONS {
         let sum = checksum(migration.postgres);
         match connection.applied(migration.version).await? {
@@ -122,15 +137,11 @@ pub async fn postgres(url: &str, now: domain::time::Instant) -> Result<(), DbErr
             }
         }
     }
-    connection.batch("COMMIT").await?;
-    check_postgres(&connection).await?;
-    // By the owner of the tables, and before the first row could stand in the DEFAULT partition.
-    crate::partitions::ensure_partitions(&connection, now).await?;
-    Ok(())
+    connection.batch("COMMIT").await
 }
 
 /// Checks that a PostgreSQL database has this binary's schema.
-pub(crate) async fn check_postgres(connection: &crate::db::postgres::Connection) -> Result<(), DbError> {
+pub(crate) async fn check_postgres(connection: &Connection) -> Result<(), DbError> {
     match connection.newest().await? {
         Some(VERSION) => Ok(()),
         Some(version) if version > VERSION => Err(newer(version)),

@@ -8,7 +8,13 @@ use domain::time::{Clock, Instant};
 use crate::{
     DbError, Store, StoreError,
     audit::{AuditLog, AuditOptions},
-    db::{Db, params, postgres::Postgres, sqlite::Sqlite, statements},
+    db::{
+        Db, params,
+        postgres::{Connector, Postgres},
+        sqlite::Sqlite,
+        statements,
+    },
+    grants,
     idempotency::AtWork,
     keys,
     links::Links,
@@ -22,6 +28,19 @@ pub enum Location {
     Directory(PathBuf),
     /// A PostgreSQL server, as `postgres://` URL.
     Server(String),
+}
+
+impl Location {
+    /// Where the data is, for people: without secrets.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Directory(dir) => format!("the embedded database in {}", dir.display()),
+            Self::Server(url) => {
+                let place = Connector::new(url).map(|connector| connector.place());
+                format!("the PostgreSQL database {}", place.unwrap_or_else(|_| "of an unusable URL".into()))
+            }
+        }
+    }
 }
 
 /// How to open.
@@ -73,6 +92,7 @@ impl Store {
         if let Db::Postgres(server) = &*db {
             let connection = server.connector().connect().await?;
             migrate::check_postgres(&connection).await?;
+            grants::check(&connection).await?;
             partitions::ensure_partitions(&connection, clock.now()).await?;
         }
         let mut tx = db.begin().await?;

@@ -62,6 +62,15 @@ pub struct Column {
     pub class: Class,
 }
 
+/// What the service may do with a table's rows on PostgreSQL, under a role of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// Everything.
+    Change,
+    /// Read and add rows, but neither change nor delete them.
+    Append,
+}
+
 /// A table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
@@ -69,6 +78,8 @@ pub struct Table {
     pub name: &'static str,
     /// Where SQLite has it.
     pub file: File,
+    /// What the service may do with it.
+    pub rights: Rights,
     /// Its columns, in order.
     pub columns: &'static [Column],
 }
@@ -80,7 +91,11 @@ const fn optional(name: &'static str, kind: Type, class: Class) -> Column {
     Column { name, kind, nullable: true, class }
 }
 const fn table(name: &'static str, file: File, columns: &'static [Column]) -> Table {
-    Table { name, file, columns }
+    let rights = match file {
+        File::Main => Rights::Change,
+        File::Audit => Rights::Append,
+    };
+    Table { name, file, rights, columns }
 }
 
 mod tables;

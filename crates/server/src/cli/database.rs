@@ -34,9 +34,18 @@ pub(super) enum Outbox {
 }
 
 /// `migrate`.
-pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
-    bring_up(&config.location()).await?;
-    print(format_args!("The database has schema {}.", store::migrate::VERSION))
+pub(super) async fn migrate(config: &Config, service_role: Option<&str>) -> Result<(), Failure> {
+    let location = config.location();
+    if let (Location::Directory(_), Some(_)) = (&location, service_role) {
+        return Err(Failure::usage("--service-role is for PostgreSQL: give database.url too."));
+    }
+    bring_up(&location).await?;
+    print(format_args!("{} has schema {}.", location.place(), store::migrate::VERSION))?;
+    if let (Location::Server(url), Some(role)) = (&location, service_role) {
+        store::grants::grant(url, role).await.map_err(Failure::failed)?;
+        print(format_args!("The role {role} may do what the service does, and nothing else."))?;
+    }
+    Ok(())
 }
 
 /// Brings the schema up to date.
@@ -53,22 +62,18 @@ pub(super) async fn bring_up(location: &Location) -> Result<(), Failure> {
     }
 }
 
-/// Where the data is, without secrets.
-pub(super) fn name(location: &Location) -> String {
-    match location {
-        Location::Directory(dir) => format!("the embedded database in {}", dir.display()),
-        Location::Server(_) => "the PostgreSQL database".into(),
-    }
-}
-
 /// Refuses a database in which the service never was at work: commands make none.
 pub(super) async fn existing(config: &Config) -> Result<Inspection, Failure> {
     let location = config.location();
     let inspection = store::inspect::inspect(&location).await.map_err(Failure::failed)?;
     if inspection.installed.is_none() {
-        let name = name(&location);
+        let begins = match (&location, inspection.schema) {
+            (Location::Server(_), None) => "migrate",
+            _ => "serve",
+        };
         return Err(Failure::failed(format_args!(
-            "There is nothing in {name} yet: `customer-service serve` begins it."
+            "There is nothing in {} yet: `customer-service {begins}` begins it.",
+            location.place()
         )));
     }
     Ok(inspection)

@@ -1,12 +1,21 @@
-//! `doctor`: what would keep the service from working, one line each, found without changing anything.
+//! `doctor`: what would keep the service from working, one line each, found without changing anything: a file that
+//! it makes to see whether it can is gone again.
 
-use std::{fmt::Display, fs, path::Path, time::Duration};
+use std::{
+    fmt::Display,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use domain::time::{Clock as _, SystemClock};
 use reqwest::redirect::Policy;
-use store::{Location, inspect};
+use store::{
+    Location,
+    inspect::{self, Inspection, Verdict},
+};
 
-use super::{Failure, database, keys, print, serve};
+use super::{Failure, keys, print, serve};
 use crate::config::Config;
 
 /// Less free space than this is worth a warning, in bytes.
@@ -36,11 +45,15 @@ impl Report {
 pub(super) async fn doctor(config: &Config) -> Result<(), Failure> {
     let mut report = Report::default();
     let location = config.location();
-    let installed = database(&mut report, &location).await?;
-    files(&mut report, &location)?;
-    keyring(&mut report, config, installed.as_ref())?;
+    let inspection = database(&mut report, &location).await?;
+    keyring(&mut report, config, inspection.as_ref())?;
+    if let Location::Directory(dir) = &location {
+        folder(&mut report, dir)?;
+        files(&mut report, dir)?;
+    }
     disk(&mut report, config)?;
     checkpoints(&mut report, config.audit_checkpoint_file.as_deref())?;
+    let installed = inspection.and_then(|inspection| inspection.installed);
     issuers(&mut report, config, installed.is_some_and(|installed| installed.demo_anchor.is_some())).await?;
     match report.failures {
         0 => Ok(()),
@@ -49,12 +62,13 @@ pub(super) async fn doctor(config: &Config) -> Result<(), Failure> {
     }
 }
 
-async fn database(report: &mut Report, location: &Location) -> Result<Option<inspect::Installed>, Failure> {
-    let name = database::name(location);
+/// `None` when nobody could look.
+async fn database(report: &mut Report, location: &Location) -> Result<Option<Inspection>, Failure> {
+    let name = location.place();
     let inspection = match inspect::inspect(location).await {
         Ok(inspection) => inspection,
         Err(error) => {
-            report.fail("database", format_args!("{name} cannot be reached: {error}"))?;
+            report.fail("database", error)?;
             return Ok(None);
         }
     };
@@ -77,9 +91,10 @@ async fn database(report: &mut Report, location: &Location) -> Result<Option<ins
             Err(error) => report.fail("database", error)?,
             Ok(findings) => {
                 for finding in findings {
-                    match finding.trouble {
-                        Some(trouble) => report.fail(finding.subject, trouble)?,
-                        None => report.ok(finding.subject, "as it should be")?,
+                    match finding.verdict {
+                        Verdict::Trouble(what) => report.fail(finding.subject, what)?,
+                        Verdict::Warning(what) => report.warn(finding.subject, what)?,
+                        Verdict::Fine => report.ok(finding.subject, "as it should be")?,
                     }
                 }
             }
@@ -95,12 +110,11 @@ async fn database(report: &mut Report, location: &Location) -> Result<Option<ins
             report.warn("database", format_args!("it holds sample data of a demonstration as of {anchor}"))?;
         }
     }
-    Ok(inspection.installed)
+    Ok(Some(inspection))
 }
 
 /// Those that a running service works on may not be those that lie there.
-fn files(report: &mut Report, location: &Location) -> Result<(), Failure> {
-    let Location::Directory(dir) = location else { return Ok(()) };
+fn files(report: &mut Report, dir: &Path) -> Result<(), Failure> {
     match store::files::under_a_service(&dir.join(serve::LOCK)) {
         Err(error) => report.warn("files", error),
         Ok(None) => Ok(()),
@@ -109,17 +123,55 @@ fn files(report: &mut Report, location: &Location) -> Result<(), Failure> {
     }
 }
 
-fn keyring(report: &mut Report, config: &Config, installed: Option<&inspect::Installed>) -> Result<(), Failure> {
-    match keys::load_for(config) {
-        Err(failure) => report.fail("keyring", failure),
-        Ok(keyring) => match installed {
-            None => report.ok("keyring", "complete; the database does not know it yet"),
-            Some(installed) => match keys::belongs(&keyring, installed) {
-                Ok(sentence) => report.ok("keyring", sentence),
-                Err(other) => report.fail("keyring", other),
-            },
+fn keyring(report: &mut Report, config: &Config, inspection: Option<&Inspection>) -> Result<(), Failure> {
+    let keyring = match keys::load_for(config) {
+        Err(failure) => return report.fail("keyring", failure),
+        Ok(keyring) => keyring,
+    };
+    match inspection.map(|inspection| &inspection.installed) {
+        None => report.warn("keyring", "complete; whether it is the database's own cannot be seen"),
+        Some(None) => report.ok("keyring", "complete; the database does not know it yet"),
+        Some(Some(installed)) => match keys::belongs(&keyring, installed) {
+            Ok(sentence) => report.ok("keyring", sentence),
+            Err(other) => report.fail("keyring", other),
         },
     }
+}
+
+/// Whether the embedded database's files can be made and written.
+fn folder(report: &mut Report, dir: &Path) -> Result<(), Failure> {
+    let files = ["main.sqlite", "audit.sqlite", serve::LOCK].map(|name| dir.join(name));
+    let tried = nearest(dir).and_then(|existing| probe(&existing)).and_then(|()| {
+        let there = files.iter().filter(|file| file.exists());
+        there.map(|file| appendable(file)).collect::<Result<Vec<()>, _>>()
+    });
+    match tried {
+        Ok(_) => report.ok("folder", format_args!("{} can be written", dir.display())),
+        Err(error) => report.fail("folder", format_args!("{} cannot be written: {error}", dir.display())),
+    }
+}
+
+/// The nearest existing folder on the way up: what does not exist yet will be made in it.
+fn nearest(place: &Path) -> io::Result<PathBuf> {
+    let place = std::path::absolute(place)?;
+    for dir in place.ancestors() {
+        if dir.try_exists()? {
+            return Ok(dir.to_owned());
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// Makes a file and removes it again: rights, quotas, read-only media and full disks all show.
+fn probe(dir: &Path) -> io::Result<()> {
+    let file = dir.join(format!(".customer-service-doctor-{}", std::process::id()));
+    fs::OpenOptions::new().write(true).create_new(true).open(&file)?;
+    fs::remove_file(file)
+}
+
+fn appendable(file: &Path) -> io::Result<()> {
+    let opened = fs::OpenOptions::new().append(true).open(file);
+    opened.map(drop).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))
 }
 
 fn disk(report: &mut Report, config: &Config) -> Result<(), Failure> {
@@ -129,9 +181,7 @@ fn disk(report: &mut Report, config: &Config) -> Result<(), Failure> {
     }
     places.extend(config.audit_checkpoint_file.as_deref().and_then(Path::parent));
     for place in places {
-        // What does not exist yet will lie where its nearest existing parent is.
-        let existing = place.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("."));
-        match rustix::fs::statvfs(existing) {
+        match nearest(place).and_then(|existing| Ok(rustix::fs::statvfs(&existing)?)) {
             Err(error) => report.warn("disk", format_args!("{}: {error}", place.display()))?,
             Ok(figures) => {
                 let free = figures.f_bavail.saturating_mul(figures.f_frsize);

@@ -55,7 +55,11 @@ enum Command {
     /// Start the service. The embedded database is brought up to date; on PostgreSQL run `migrate` first
     Serve(demo::ServeArgs),
     /// Bring the database's schema up to date, or make it
-    Migrate,
+    Migrate {
+        /// PostgreSQL: give this role what the service needs to work under it, and take what it does not need
+        #[arg(long, value_name = "NAME")]
+        service_role: Option<String>,
+    },
     /// Make and check the keys that stand outside the database
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -208,7 +212,7 @@ fn obey(command: Command, config: Config, layered: &Layered) -> Result<(), Failu
 async fn work(command: Command, config: &Config) -> Result<(), Failure> {
     match command {
         Command::Serve(arguments) => Box::pin(serve::serve(config, arguments.demo())).await,
-        Command::Migrate => database::migrate(config).await,
+        Command::Migrate { service_role } => database::migrate(config, service_role.as_deref()).await,
         Command::Keys(_) => keys::check(config).await,
         Command::Audit(command) => Box::pin(audit::run(command, config, &operator::who())).await,
         Command::Outbox(command) => Box::pin(database::outbox(command, config)).await,

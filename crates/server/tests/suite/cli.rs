@@ -12,13 +12,13 @@ use std::{
 
 const SAMPLES: &str = "2025-01-15T12:00:00-06:00";
 
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Done {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
-fn command(dir: &Path, arguments: &[&str]) -> Command {
+pub fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_customer-service"));
     command.args(arguments).current_dir(dir).stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CUSTOMER_SERVICE_")) {
@@ -27,14 +27,14 @@ fn command(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(dir: &Path, arguments: &[&str]) -> Done {
+pub fn run(dir: &Path, arguments: &[&str]) -> Done {
     let done = command(dir, arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Done { code: done.status.code().unwrap_or(-1), out: text(done.stdout), err: text(done.stderr) }
 }
 
 /// Asserts the exit code, and that what was said holds some words.
-fn expect(dir: &Path, arguments: &[&str], code: i32, words: &str) -> Done {
+pub fn expect(dir: &Path, arguments: &[&str], code: i32, words: &str) -> Done {
     let done = run(dir, arguments);
     let said = format!("{}{}", done.out, done.err);
     assert_eq!(done.code, code, "{arguments:?} said {said}");
@@ -47,14 +47,14 @@ fn shell(line: &str) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-struct Server {
+pub struct Server {
     child: Child,
     lines: Vec<String>,
 }
 
 impl Server {
     /// Starts and waits until the curl line was printed.
-    fn start(dir: &Path, more: &[&str]) -> Self {
+    pub fn start(dir: &Path, more: &[&str]) -> Self {
         let mut arguments = vec!["serve", "--demo", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
         arguments.extend(more);
         let mut child = command(dir, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -73,7 +73,7 @@ impl Server {
         panic!("no curl line: {lines:?} {said}");
     }
 
-    fn word(&self, begins: &str) -> &str {
+    pub fn word(&self, begins: &str) -> &str {
         let mut words = self.lines.iter().flat_map(|line| line.split_whitespace());
         words.find(|word| word.starts_with("http://") && word.ends_with(begins)).unwrap()
     }
@@ -88,7 +88,7 @@ impl Server {
         text
     }
 
-    fn pasted(&self) -> String {
+    pub fn pasted(&self) -> String {
         shell(self.lines.last().unwrap())
     }
 
@@ -97,7 +97,7 @@ impl Server {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    fn terminate(self) -> i32 {
+    pub fn terminate(self) -> i32 {
         self.ask_to_end();
         self.ended()
     }

@@ -31,6 +31,7 @@ mod leaks;
 mod listen;
 mod lists;
 mod outages;
+mod roles;
 mod samples;
 mod staff;
 mod walls;

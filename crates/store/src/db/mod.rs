@@ -48,6 +48,11 @@ pub enum DbError {
         /// What does not fit.
         reason: String,
     },
+    /// The role that we are lacks a right: somebody has to give it.
+    #[error(
+        "the database role may not do this: {0}. Give the service's role what it needs, under the role that owns the tables: `customer-service migrate --service-role NAME`"
+    )]
+    Forbidden(String),
     /// Everything else the engine says.
     #[error("database error: {0}")]
     Engine(String),

@@ -14,7 +14,7 @@ use std::{
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use postgres_types::ToSql;
 use tokio::sync::Semaphore;
-use tokio_postgres::{Client, Config, Statement, error::SqlState};
+use tokio_postgres::{Client, Config, Statement, config::Host, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
@@ -87,13 +87,41 @@ impl Connector {
 
     /// Opens one connection.
     pub(crate) async fn connect(&self) -> Result<Connection, DbError> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(error)?;
+        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(|e| self.unreachable(&e))?;
         tokio::spawn(async move {
             if let Err(lost) = connection.await {
                 tracing::warn!(error = %lost, "a database connection was lost");
             }
         });
         Ok(Connection { client, prepared: RwLock::default() })
+    }
+
+    /// Names the server and the database, never the password.
+    pub(crate) fn place(&self) -> String {
+        let host = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        let ports = self.config.get_ports();
+        let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        let hosts = self.config.get_hosts().iter().enumerate();
+        let hosts: Vec<String> = hosts.map(|(i, name)| format!("{}:{}", host(name), port(i))).collect();
+        let user = self.config.get_user().unwrap_or("nobody named");
+        format!("{}/{} as {user}", hosts.join(","), self.config.get_dbname().unwrap_or(user))
+    }
+
+    fn unreachable(&self, error: &tokio_postgres::Error) -> DbError {
+        let mut causes = vec![error.to_string()];
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            // Some errors repeat their cause in their own words.
+            let words = cause.to_string();
+            if !causes.iter().any(|known| known.contains(&words)) {
+                causes.push(words);
+            }
+            source = cause.source();
+        }
+        DbError::Unavailable(format!("{}: {}", self.place(), causes.join(": ")))
     }
 }
 
@@ -354,6 +382,7 @@ pub(super) fn error(error: tokio_postgres::Error) -> DbError {
         code if ["08", "53", "57", "25"].iter().any(|class| code.code().starts_with(class)) => {
             DbError::Unavailable(format!("SQLSTATE {}", code.code()))
         }
+        &SqlState::INSUFFICIENT_PRIVILEGE => DbError::Forbidden(refused.message().to_owned()),
         &SqlState::LOCK_NOT_AVAILABLE => DbError::Unavailable("a lock was not available in time".into()),
         code => DbError::Engine(format!("SQLSTATE {}: {}", code.code(), refused.message())),
     }

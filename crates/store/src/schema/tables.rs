@@ -1,6 +1,6 @@
 //! Every table and column.
 
-use super::{Class, File, Table, Type, column, optional, table};
+use super::{Class, File, Rights, Table, Type, column, optional, table};
 
 const ID: &str = "an id of ours: meaningless outside the service";
 const STATE: &str = "the service's own state";
@@ -32,16 +32,19 @@ pub const TABLES: &[Table] = &[
             column("created_at", Instant, Internal(STATE)),
         ],
     ),
-    table(
-        "key_check",
-        Main,
-        &[
-            column("purpose", Text, Internal(STATE)),
-            column("key_id", Integer, Internal(STATE)),
-            column("check_value", Bytes, Hash),
-            column("created_at", Instant, Internal(STATE)),
-        ],
-    ),
+    Table {
+        rights: Rights::Append,
+        ..table(
+            "key_check",
+            Main,
+            &[
+                column("purpose", Text, Internal(STATE)),
+                column("key_id", Integer, Internal(STATE)),
+                column("check_value", Bytes, Hash),
+                column("created_at", Instant, Internal(STATE)),
+            ],
+        )
+    },
     table(
         "customer_key",
         Main,
