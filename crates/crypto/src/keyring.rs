@@ -185,9 +185,6 @@ fn parse_line(line: &str) -> Option<(Purpose, u32, Zeroizing<[u8; 32]>)> {
 
 impl Keyring {
     /// Makes a new ring with one key for each purpose; `created` is written beside each.
-    ///
-    /// # Errors
-    /// [`KeyError::Random`] when the system has no random bytes.
     pub fn generate(random: &dyn Random, created: &str) -> Result<Generated, KeyError> {
         let mut text = Zeroizing::new(String::with_capacity(1024));
         text.push_str(
@@ -216,9 +213,6 @@ impl Keyring {
     }
 
     /// Makes a data key for a customer, wrapped under the master key in use.
-    ///
-    /// # Errors
-    /// [`KeyError`] when there is no randomness or the library refuses.
     pub fn new_data_key(&self, customer: CustomerId, random: &dyn Random) -> Result<Vec<u8>, KeyError> {
         let mut key = Zeroizing::new([0; 32]);
         random.fill(key.as_mut_slice())?;

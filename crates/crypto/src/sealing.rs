@@ -68,10 +68,7 @@ impl std::fmt::Debug for DataKey {
 }
 
 impl DataKey {
-    /// Takes 32 bytes of key.
-    ///
-    /// # Errors
-    /// [`SealError::Format`] for any other length.
+    /// Takes 32 bytes of key, and refuses any other number.
     pub fn new(id: u32, key: &[u8]) -> Result<Self, SealError> {
         let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| SealError::Format)?;
         Ok(Self { id, key })
@@ -83,9 +80,6 @@ impl DataKey {
     }
 
     /// Seals a record for its place.
-    ///
-    /// # Errors
-    /// [`SealError::Failed`] when the library has no nonce.
     pub fn seal(&self, context: &Context, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut text = Zeroizing::new(Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len()));
         text.extend_from_slice(plaintext);
@@ -100,9 +94,6 @@ impl DataKey {
     }
 
     /// Opens a record at its place.
-    ///
-    /// # Errors
-    /// Every [`SealError`] but `Failed`.
     pub fn open(&self, context: &Context, record: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (version, rest) = record.split_first().ok_or(SealError::Format)?;
         let (id, rest) = rest.split_first_chunk::<4>().ok_or(SealError::Format)?;
@@ -122,9 +113,6 @@ impl DataKey {
     }
 
     /// The id of the key under which a record was sealed.
-    ///
-    /// # Errors
-    /// [`SealError::Format`] when it is no sealed record.
     pub fn id_in(record: &[u8]) -> Result<u32, SealError> {
         let rest = record.strip_prefix(&[VERSION]).ok_or(SealError::Format)?;
         rest.first_chunk::<4>().map(|id| u32::from_be_bytes(*id)).ok_or(SealError::Format)

@@ -27,9 +27,6 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> DbError {
 
 /// Copies the files of the data directory `from` into the directory `to`, which must be there. Blocks for as
 /// long as the copying takes; readers and the writer of a running service go on.
-///
-/// # Errors
-/// [`DbError`] when there is nothing to copy, or a file cannot be read or written.
 pub fn backup(from: &Path, to: &Path) -> Result<(), DbError> {
     let sources = [Sqlite::main_file(from), Sqlite::audit_file(from)];
     for source in &sources {

@@ -54,7 +54,8 @@ async fn needed(connection: &Connection) -> Result<Vec<String>, DbError> {
 
 /// Which of some rights a role lacks.
 async fn lacking(connection: &Connection, role: &str, rights: &[String]) -> Result<Vec<String>, DbError> {
-    let rows = connection.rows(&LACKING, &params![role, rights.join(",")]).await?;
+    let parameters = params![role, rights.join(",")];
+    let rows = connection.rows(&LACKING, &parameters).await?;
     rows.into_iter().map(|row| row.read().get()).collect()
 }
 
@@ -95,7 +96,9 @@ pub(crate) async fn beyond(connection: &Connection) -> Result<Vec<String>, DbErr
 /// [`DbError`] when there is no such role, it is our own, or we may not give it something; nothing is given then.
 pub async fn grant(url: &str, role: &str) -> Result<(), DbError> {
     let connection = Connector::new(url)?.connect().await?;
-    match connection.rows(&ROLE, &params![role]).await?.into_iter().next().map(|row| row.read().get()).transpose()? {
+    let parameters = params![role];
+    let own = connection.rows(&ROLE, &parameters).await?.into_iter().next();
+    match own.map(|row| row.read().get()).transpose()? {
         None => {
             return Err(DbError::Engine(format!(
                 "there is no role {role}: make it first, with CREATE ROLE {role} LOGIN PASSWORD '...'"

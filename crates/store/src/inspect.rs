@@ -52,9 +52,6 @@ pub struct Installed {
 }
 
 /// Looks at a database without changing it.
-///
-/// # Errors
-/// [`DbError`] when it cannot be reached or read.
 pub async fn inspect(location: &Location) -> Result<Inspection, DbError> {
     match location {
         Location::Directory(dir) => {
@@ -125,9 +122,6 @@ impl From<Option<String>> for Verdict {
 
 /// Looks for what no start-up would notice: torn files, a server that forgets what it acknowledged, missing
 /// partitions, a clock that disagrees. `now` is this machine's time.
-///
-/// # Errors
-/// [`DbError`] when the database cannot be reached or read.
 pub async fn examine(location: &Location, now: Instant) -> Result<Vec<Finding>, DbError> {
     match location {
         Location::Directory(dir) => {

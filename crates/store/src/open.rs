@@ -75,9 +75,6 @@ statements! {
 
 impl Store {
     /// Opens a migrated database.
-    ///
-    /// # Errors
-    /// [`OpenError`], as a sentence that says what to do.
     pub async fn open(
         location: &Location,
         keyring: Arc<Keyring>,
@@ -113,18 +110,12 @@ impl Store {
     }
 
     /// Whether the database answers; for readiness.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.read(&INSTALLATION, Vec::new()).await?;
         Ok(())
     }
 
     /// The anchor with which a demonstration database was made; `None` in every other database.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
     pub async fn demo_anchor(&self) -> Result<Option<Instant>, StoreError> {
         let rows = self.db.read(&INSTALLATION, Vec::new()).await?;
         let anchor: Option<Option<Instant>> = rows.into_iter().next().map(|row| row.read().get()).transpose()?;
@@ -132,9 +123,6 @@ impl Store {
     }
 
     /// Whether there is no customer yet.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
     pub async fn is_empty(&self) -> Result<bool, StoreError> {
         let rows = self.db.read(&EMPTY, Vec::new()).await?;
         let customers: Option<i64> = rows.into_iter().next().map(|row| row.read().get()).transpose()?;

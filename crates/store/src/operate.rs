@@ -36,9 +36,6 @@ impl Store {
 
     /// Verifies the audit log, and plans to drop its records before an instant, the start of a month (UTC), and the
     /// checkpoints of that time: no more than what it found right.
-    ///
-    /// # Errors
-    /// As [`verify_audit`].
     pub async fn plan_drop(
         &self,
         before: Instant,

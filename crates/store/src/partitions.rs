@@ -44,10 +44,8 @@ pub(crate) struct Partitions {
     pub(crate) missing: Vec<(String, String)>,
 }
 
-/// Makes this month's and the next three months' partitions where they are missing.
-///
-/// # Errors
-/// [`DbError`] when the database does not answer. A single month that cannot be made is in the result.
+/// Makes this month's and the next three months' partitions where they are missing. A month that cannot be made
+/// is in the result.
 pub(crate) async fn ensure_partitions(connection: &Connection, now: Instant) -> Result<Partitions, DbError> {
     let mut known = Vec::new();
     for row in connection.rows(&PARTITIONS, &[]).await? {

@@ -82,9 +82,6 @@ pub(super) async fn serve(config: &Config, demo: Option<Demo>) -> Result<(), Fai
 }
 
 /// Opens everything. What is wrong is found before anything is changed, as far as that can be.
-///
-/// # Errors
-/// [`Failure`], a sentence that says what to do.
 pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failure> {
     let location = config.location();
     let zone = Zone::named(&config.zone).ok_or_else(|| Failure::usage("zone is no IANA time zone."))?;

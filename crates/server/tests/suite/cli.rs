@@ -151,6 +151,34 @@ fn wrong_usage_and_wrong_settings_exit_with_2() {
 }
 
 #[test]
+fn dev_run_says_that_its_port_is_taken_before_it_builds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bin, built) = (dir.path().join("bin"), dir.path().join("built"));
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("cargo"), format!("#!/bin/sh\ntouch {}\nexit 1\n", built.display())).unwrap();
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let dev = |arguments: &[String]| {
+        let mut dev = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../dev"));
+        let done = dev.arg("run").args(arguments).env("PATH", &path).stdin(Stdio::null()).output().unwrap();
+        (done.status.code(), String::from_utf8(done.stderr).unwrap(), built.exists())
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap();
+    let free = "--listen=127.0.0.1:0".to_owned();
+    for arguments in [
+        ["--listen".to_owned(), taken.to_string()],
+        [free.clone(), format!("--management-listen={taken}")],
+        [format!("--management-listen=0.0.0.0:{}", taken.port()), free.clone()],
+    ] {
+        let (code, said, built) = dev(&arguments);
+        assert!(code == Some(1) && said.contains("is taken") && !built, "{arguments:?}: {said}");
+    }
+    let (_, said, built) = dev(&[free, "--management-listen=127.0.0.1:0".into()]);
+    assert!(built, "{said}");
+}
+
+#[test]
 fn the_settings_in_force_say_where_they_came_from() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("own.toml"), "zone = 'UTC'\n[database]\nurl = 'postgres://u:hunter2@h/d'\n").unwrap();
