@@ -30,7 +30,6 @@ CREATE TABLE audit_log (
     mac BLOB NOT NULL,
     PRIMARY KEY (lane, number)
 ) STRICT;
-CREATE INDEX audit_log_customer ON audit_log (customer_id, at);
 CREATE UNIQUE INDEX audit_log_record ON audit_log (record_id, at) WHERE record_id IS NOT NULL;
 
 CREATE TABLE audit_lane (

@@ -296,3 +296,25 @@ CREATE TABLE audit_intake (
     key_id INTEGER NOT NULL,
     mac BLOB NOT NULL
 ) STRICT;
+
+-- The last checkpoint of the audit log: a log that holds less is not this database's.
+CREATE TABLE audit_signed (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL,
+    mac BLOB NOT NULL
+) STRICT;
+
+-- The index of the audit log by customer, built behind the appends, and how far each lane is in it. It proves nothing:
+-- verification does not read it.
+CREATE TABLE audit_by_customer (
+    customer_id INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (customer_id, at, lane, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit_indexed (
+    lane INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL
+) STRICT;

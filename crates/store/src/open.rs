@@ -7,7 +7,7 @@ use domain::time::{Clock, Instant};
 
 use crate::{
     DbError, Store, StoreError,
-    audit::{AuditLog, AuditOptions},
+    audit::{self, AuditLog, AuditOptions},
     db::{
         Db, params,
         postgres::{Connector, Postgres},
@@ -61,6 +61,9 @@ pub enum OpenError {
     /// Anything else.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit log holds less than the database saw signed.
+    #[error("{0}")]
+    AuditLog(String),
     /// The keyring is not the one with which the data was sealed.
     #[error(transparent)]
     Keys(#[from] OtherKeys),
@@ -97,6 +100,9 @@ impl Store {
         tx.execute(&INSTALL, params![clock.now()]).await?;
         keys::admit(&mut tx, &keyring, clock.now()).await?;
         tx.commit().await?;
+        if let Some(missing) = audit::missing(&db).await? {
+            return Err(OpenError::AuditLog(missing));
+        }
         let audit_options = AuditOptions { checkpoint_file: options.checkpoint_file, ..AuditOptions::default() };
         let started = AuditLog::start(
             Arc::clone(&db),

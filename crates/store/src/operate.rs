@@ -2,8 +2,12 @@
 
 use std::{io::BufRead, sync::Arc};
 
-use crypto::Keyring;
-use domain::{ids::CustomerId, policy::Categories, time::Instant};
+use crypto::{Keyring, Random};
+use domain::{
+    ids::CustomerId,
+    policy::Categories,
+    time::{Clock, Instant},
+};
 
 use crate::{
     DbError, Location, Store, StoreError,
@@ -21,7 +25,21 @@ pub struct Operator<'a> {
     pub reason: &'a str,
 }
 
+impl Operator<'_> {
+    /// The issuer of operators: the system that the command runs on.
+    pub const ISSUER: &'static str = "system";
+}
+
 impl Store {
+    /// Builds the audit log's index by customer anew.
+    ///
+    /// # Errors
+    /// [`StoreError`]; doing it again goes on where it ended.
+    pub async fn reindex_audit(&self, operator: Operator<'_>) -> Result<(), StoreError> {
+        self.operated("audit.reindex", None, Categories::NONE, operator).await?;
+        Ok(self.audit.reindex().await?)
+    }
+
     /// The newest records of the audit log that pass the filter. Who acted is personal data: the look is
     /// recorded before anything is given out.
     ///
@@ -61,18 +79,73 @@ impl Store {
         categories: Categories,
         operator: Operator<'_>,
     ) -> Result<(), StoreError> {
-        let at = self.clock.now();
-        let who = who::Who { issuer: "system", subject: operator.user, address: None };
-        let record = Record {
-            actor_hash: Some(who::actor_hash(&self.keyring, who.issuer, who.subject)),
-            customer,
-            categories,
-            detail: Some(operator.reason.to_owned()),
-            who: Some(who::seal(self.keyring.actor(), customer, at, &who).map_err(crypto::KeyError::Unwrap)?),
-            ..Record::new(at, ActorKind::Operator, action, Outcome::Read)
-        };
+        let record = Record::new(self.clock.now(), ActorKind::Operator, action, Outcome::Read);
+        let record = operator.sign(&self.keyring, Record { customer, categories, ..record })?;
         self.audit.append(record).await.map_err(|_| StoreError::AuditUnavailable)
     }
+}
+
+impl Operator<'_> {
+    /// A record of what they did, with who they are and why.
+    fn sign(&self, keyring: &Keyring, record: Record) -> Result<Record, StoreError> {
+        let who = who::Who { issuer: Self::ISSUER, subject: self.user, address: None };
+        let sealed = who::seal(keyring.actor(), record.customer, record.at, &who).map_err(crypto::KeyError::Unwrap)?;
+        Ok(Record {
+            actor_hash: Some(who::actor_hash(keyring, who.issuer, who.subject)),
+            detail: Some(self.reason.to_owned()),
+            who: Some(sealed),
+            ..record
+        })
+    }
+}
+
+/// Opens a database for looking at its audit log, without a lane of its own. It makes no file.
+async fn look(location: &Location) -> Result<Db, DbError> {
+    match location {
+        Location::Directory(dir) => {
+            if !Sqlite::main_file(dir).exists() {
+                return Err(DbError::Unavailable(format!("{} holds no database", dir.display())));
+            }
+            let log = Sqlite::audit_file(dir);
+            if !log.exists() {
+                return Err(DbError::Unavailable(format!("the audit log, {}, is not there", log.display())));
+            }
+            Ok(Db::Sqlite(Sqlite::open(dir)?))
+        }
+        Location::Server(url) => Ok(Db::Postgres(Box::new(Postgres::open(url, 1).await?))),
+    }
+}
+
+/// What is wrong when the audit log holds less than the database saw signed: it is another one's, an older copy, or
+/// gone. A start refuses then.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be read, or the log is not there at all.
+pub async fn missing_audit(location: &Location) -> Result<Option<String>, DbError> {
+    audit::missing(&look(location).await?).await
+}
+
+/// Says that the audit log of a migrated database is lost, so that the next start begins another one: its first record
+/// tells who said so and why.
+///
+/// # Errors
+/// [`StoreError`]; nothing was changed then.
+pub async fn begin_audit_anew(
+    location: &Location,
+    keyring: &Keyring,
+    clock: &dyn Clock,
+    random: &dyn Random,
+    operator: Operator<'_>,
+) -> Result<(), StoreError> {
+    let db = look(location).await?;
+    let record = Record::new(clock.now(), ActorKind::Operator, "audit.begin-anew", Outcome::Changed);
+    let record = operator.sign(keyring, record)?;
+    let mut id = [0; 16];
+    random.fill(&mut id)?;
+    let mut tx = db.begin().await?;
+    audit::forget(&mut tx).await?;
+    audit::intake::insert(&mut tx, keyring.audit(), id, record).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Verifies the whole audit log without opening a lane of its own. `lines` are the checkpoints that were
@@ -85,13 +158,7 @@ pub async fn verify_audit(
     keyring: &Arc<Keyring>,
     lines: Option<Box<dyn BufRead + Send>>,
 ) -> Result<Report, VerifyError> {
-    let db = match location {
-        Location::Directory(dir) if !Sqlite::main_file(dir).exists() => {
-            return Err(DbError::Unavailable(format!("{} holds no database", dir.display())).into());
-        }
-        Location::Directory(dir) => Db::Sqlite(Sqlite::open(dir)?),
-        Location::Server(url) => Db::Postgres(Box::new(Postgres::open(url, 1).await?)),
-    };
+    let db = look(location).await?;
     keys::compare(&db, keyring).await??;
     audit::verify(&db, keyring, lines).await
 }

@@ -1,4 +1,4 @@
-//! `audit verify` and `audit show`.
+//! `audit`: verify, show, drop, reindex, begin anew.
 
 use std::{
     fs::File,
@@ -8,15 +8,17 @@ use std::{
 };
 
 use clap::Subcommand;
+use crypto::SystemRandom;
 use domain::{
     ids::{CustomerId, Id as _},
-    input::Named as _,
+    input::Named,
+    policy::Role,
     time::{Clock as _, Instant, LocalDate, SystemClock},
 };
 use serde_json::json;
 use store::{
-    Operator,
-    audit::{Dropped, Filter, Report, Shown, ShownWho},
+    Location, Operator,
+    audit::{Dropped, Filter, Outcome, Report, Shown, ShownWho, who::actor_hash},
 };
 
 use super::{Failure, database, instant, keys, print};
@@ -47,6 +49,18 @@ pub(super) enum Audit {
     },
     /// Show records, newest first. Who acted is personal data: this look is recorded too
     Show(ShowArgs),
+    /// Build the index anew by which a customer's records are found
+    Reindex {
+        /// Why; it stands in the audit log
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+    /// Say that the audit log is lost: the next start begins another one, instead of refusing
+    BeginAnew {
+        /// Why; it is the first record of the new log
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,15 +77,33 @@ pub(super) struct ShowArgs {
     /// Before this instant
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     to: Option<Instant>,
+    /// By this member of staff, service or operator, as the issuer names them
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// The issuer of --subject; "system" for operators at the command line
+    #[arg(long, value_name = "URL", default_value = Operator::ISSUER, requires = "subject")]
+    issuer: String,
+    /// In this role
+    #[arg(long, value_name = "NAME", value_parser = named::<Role>)]
+    role: Option<Role>,
+    /// With this reason of staff
+    #[arg(long, value_name = "CODE")]
+    access_reason: Option<String>,
+    /// That ended so; a read that was asked for and failed is refused
+    #[arg(long, value_name = "NAME", value_parser = named::<Outcome>)]
+    outcome: Option<Outcome>,
     /// Of this operation, such as getAccount
     #[arg(long, value_name = "NAME")]
     action: Option<String>,
     /// Of this request
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    /// At most so many; the last line says when there are more
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = limit)]
     limit: usize,
+    /// Every record by itself: a read that was asked for and failed has two
+    #[arg(long)]
+    raw: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -80,6 +112,18 @@ pub(super) struct ShowArgs {
 fn month(text: &str) -> Result<LocalDate, String> {
     let day = (text.len() == 7).then(|| LocalDate::parse(&format!("{text}-01"))).flatten();
     day.ok_or_else(|| "write a month, such as 2025-01".into())
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| "write a number from 1 to 1000000".into())
+}
+
+fn named<N: Named>(text: &str) -> Result<N, String> {
+    N::named(text).ok_or_else(|| {
+        let names: Vec<&str> = N::ALL.iter().map(|(_, name)| *name).collect();
+        format!("write one of {}", names.join(", "))
+    })
 }
 
 fn reason(text: &str) -> Result<String, String> {
@@ -101,6 +145,14 @@ pub(super) async fn run(command: Audit, config: &Config, user: &str) -> Result<(
             drop_before(config, before, checkpoints.as_deref(), despite_findings, operator).await
         }
         Audit::Show(arguments) => show(config, arguments, user).await,
+        Audit::Reindex { reason } => {
+            let store = database::open(config).await?;
+            let done = store.reindex_audit(Operator { user, reason: &reason }).await;
+            store.audit_log().close().await;
+            done.map_err(Failure::failed)?;
+            print("The index is complete.")
+        }
+        Audit::BeginAnew { reason } => begin_anew(config, Operator { user, reason: &reason }).await,
     }
 }
 
@@ -167,17 +219,71 @@ async fn drop_before(
 }
 
 async fn show(config: &Config, arguments: ShowArgs, user: &str) -> Result<(), Failure> {
-    let ShowArgs { reason, customer, from, to, action, request_id, limit, json } = arguments;
+    let ShowArgs {
+        reason,
+        customer,
+        from,
+        to,
+        subject,
+        issuer,
+        role,
+        access_reason,
+        outcome,
+        action,
+        request_id,
+        limit,
+        raw,
+        json,
+    } = arguments;
     let known = |id| CustomerId::new(id).ok_or_else(|| Failure::usage("There is no such customer id."));
     let customer = customer.map(known).transpose()?;
-    let filter = Filter { customer, from, to, action, request_id, limit };
     let store = Arc::new(database::open(config).await?);
+    let actor_hash = subject.map(|subject| actor_hash(store.keyring(), &issuer, &subject));
+    // One more, to know whether there are more.
+    let filter = Filter {
+        customer,
+        actor_hash,
+        role,
+        reason: access_reason,
+        from,
+        to,
+        action,
+        outcome,
+        request_id,
+        raw,
+        limit: limit + 1,
+    };
     let shown = store.show_audit(&filter, Operator { user, reason: &reason }).await;
     store.audit_log().close().await;
-    for one in shown.map_err(Failure::failed)? {
-        if json { print(object(&one))? } else { print(line(&one))? }
+    let mut shown = shown.map_err(Failure::failed)?;
+    let more = shown.len() > limit;
+    shown.truncate(limit);
+    if json {
+        shown.iter().try_for_each(|one| print(object(one)))?;
+    } else {
+        table(&shown)?;
     }
-    Ok(())
+    match shown.last().filter(|_| more) {
+        None => Ok(()),
+        Some(last) if json => print(json!({ "more": true, "oldest": last.record.at })),
+        Some(last) => print(format_args!(
+            "There are more: these are the newest {limit}, back to {}. Older ones: --to INSTANT, or a higher --limit.",
+            last.record.at
+        )),
+    }
+}
+
+async fn begin_anew(config: &Config, operator: Operator<'_>) -> Result<(), Failure> {
+    let keyring = keys::load_for(config)?;
+    database::existing(config).await?;
+    let location = config.location();
+    if let Location::Directory(_) = location {
+        // A file that is gone is made again, empty.
+        database::bring_up(&location).await?;
+    }
+    let done = store::begin_audit_anew(&location, &keyring, &SystemClock, &SystemRandom, operator).await;
+    done.map_err(Failure::failed)?;
+    print("The audit log that was is given up; the next start begins another one.")
 }
 
 fn who(shown: &Shown) -> (&str, &str, String) {
@@ -190,27 +296,62 @@ fn who(shown: &Shown) -> (&str, &str, String) {
     }
 }
 
-fn line(shown: &Shown) -> String {
+const HEADINGS: [&str; 12] = [
+    "AT",
+    "OUTCOME",
+    "ACTION",
+    "STATUS",
+    "CUSTOMER",
+    "RESOURCE",
+    "CATEGORIES",
+    "ACTOR",
+    "REASON",
+    "NETWORK",
+    "REQUEST",
+    "DETAIL",
+];
+
+/// Prints entries under headings, column under column.
+fn table(shown: &[Shown]) -> Result<(), Failure> {
+    let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned)).chain(shown.iter().map(row)).collect();
+    let mut widths = [0; HEADINGS.len()];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    rows.iter().try_for_each(|row| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        print(cells.join("  ").trim_end())
+    })
+}
+
+fn row(shown: &Shown) -> [String; HEADINGS.len()] {
     let record = &shown.record;
     let (_, subject, network) = who(shown);
     let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    let customer = record.customer.map(|id| format!("customer/{}", id.get())).unwrap_or_default();
-    let resource = record.resource.as_deref().unwrap_or_default();
+    let customers = record.customer.iter().chain(&record.customers).map(|id| id.get().to_string());
+    let customers = customers.collect::<Vec<_>>().join(",");
+    let customer = if customers.is_empty() { customers } else { format!("customer/{customers}") };
     let categories: Vec<String> = record.categories.names().collect();
+    let actor = [Some(record.actor.name()), record.role.map(Role::name)];
+    let actor = actor.into_iter().flatten().collect::<Vec<_>>().join("/");
+    let reason =
+        [record.reason.as_deref(), record.ticket.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
     [
         record.at.to_string(),
         record.outcome.name().to_owned(),
         record.action.to_string(),
         record.status.to_string(),
         dash(&customer),
-        dash(resource),
+        dash(record.resource.as_deref().unwrap_or_default()),
         dash(&categories.join(",")),
-        format!("{}:{}", record.actor.name(), dash(subject)),
+        format!("{actor}:{}", dash(subject)),
+        dash(&reason),
         dash(&network),
         dash(&record.request_id),
         dash(record.detail.as_deref().unwrap_or_default()),
     ]
-    .join("  ")
 }
 
 fn object(shown: &Shown) -> serde_json::Value {
@@ -218,9 +359,12 @@ fn object(shown: &Shown) -> serde_json::Value {
     let (issuer, subject, network) = who(shown);
     json!({
         "lane": shown.position.map(|(lane, _)| lane), "number": shown.position.map(|(_, number)| number),
+        "askedNumber": shown.asked.map(|(_, number)| number),
         "at": record.at, "outcome": record.outcome.name(), "action": record.action, "status": record.status,
-        "customerId": record.customer.map(|id| id.get()), "resource": record.resource,
+        "customerId": record.customer.map(|id| id.get()),
+        "customerIds": record.customers.iter().map(|id| id.get()).collect::<Vec<_>>(), "resource": record.resource,
         "categories": record.categories.names().collect::<Vec<_>>(), "actor": record.actor.name(),
+        "role": record.role, "reason": record.reason, "ticket": record.ticket,
         "issuer": issuer, "subject": subject, "network": network,
         "requestId": record.request_id, "detail": record.detail,
     })

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::{Head, Mac},
     log::Shared,
+    mark,
     retention::{self, Dropped, Plan, Retention},
 };
 use crate::db::{AuditWriter, DbError, Row, params, statements};
@@ -202,6 +203,7 @@ impl Checkpointer {
                 Err(DbError::Constraint(_) | DbError::Conflict) => continue,
                 Err(failed) => return Err(failed),
             }
+            mark::note(&self.shared.db, number, hex::decode(&checkpoint.mac).unwrap_or_default()).await;
             tell(&self.shared, checkpoint).await;
             self.end(&heads.ended).await?;
             self.shared.stats.checkpoints.fetch_add(1, Ordering::Relaxed);

@@ -112,6 +112,9 @@ pub enum Finding {
         /// Its number.
         number: i64,
     },
+    /// Nothing was kept outside the database where it was looked for: nothing could be compared.
+    #[error("there is no checkpoint outside the database: the file is empty")]
+    NoneOutside,
     /// A line outside the database is no checkpoint that this keyring signed.
     #[error("line {line} of the checkpoint file is not a checkpoint of this keyring")]
     CheckpointLine {

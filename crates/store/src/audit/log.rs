@@ -22,6 +22,7 @@ use super::{
     chain::Head,
     checkpoint::Checkpointer,
     flood::Floods,
+    index,
     lane::{COMMIT, Chain, Lane, Waiting},
     mover,
     retention::{Dropped, Plan},
@@ -56,11 +57,13 @@ pub struct AuditOptions {
     pub checkpoint_file: Option<PathBuf>,
     /// The time between two checkpoints.
     pub checkpoint_every: Duration,
+    /// The time between two rounds in which the index by customer is built on.
+    pub index_every: Duration,
 }
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        Self { checkpoint_file: None, checkpoint_every: Duration::from_secs(10) }
+        Self { checkpoint_file: None, checkpoint_every: Duration::from_secs(10), index_every: Duration::from_secs(5) }
     }
 }
 
@@ -199,7 +202,7 @@ impl std::fmt::Debug for AuditLog {
 }
 
 impl AuditLog {
-    /// Opens a lane and starts the tasks of the log: lane, mover, signer, upkeep.
+    /// Opens a lane and starts the tasks of the log: lane, mover, signer, indexer, upkeep.
     pub(crate) async fn start(
         db: Arc<Db>,
         keyring: Arc<Keyring>,
@@ -241,6 +244,7 @@ impl AuditLog {
             async move { mover::run(&shared, &moves, end).await }
         });
         let signer = shared.keep("audit-signer", &ended, upkeep::sign);
+        let indexer = shared.keep("audit-indexer", &ended, index::run);
         let sender = queue.clone();
         let upkeep = shared.keep("audit-upkeep", &ended, move |shared, end| {
             let queue = sender.clone();
@@ -250,6 +254,7 @@ impl AuditLog {
             shared.db.spawn_writer("audit-lane", lane)?,
             shared.db.spawn_writer("audit-signer", signer)?,
             spawn(mover),
+            spawn(indexer),
             spawn(upkeep),
         ];
         Ok(Self { shared, queue, end, work: Mutex::new(work) })
@@ -313,6 +318,17 @@ impl AuditLog {
     /// [`DbError`] when it could not be written.
     pub async fn checkpoint(&self) -> Result<Option<i64>, DbError> {
         Checkpointer::new(Arc::clone(&self.shared)).checkpoint().await
+    }
+
+    /// Brings the index by customer up to date.
+    #[cfg(test)]
+    pub(crate) async fn index(&self) -> Result<(), DbError> {
+        index::Indexer::new(Arc::clone(&self.shared)).all().await
+    }
+
+    /// Builds the index by customer anew.
+    pub(crate) async fn reindex(&self) -> Result<(), DbError> {
+        index::rebuild(&self.shared).await
     }
 
     /// Drops what a verification found to be older than a month, behind a checkpoint that says so. On PostgreSQL

@@ -13,9 +13,11 @@ mod chain;
 mod checkpoint;
 mod finding;
 mod flood;
+mod index;
 pub(crate) mod intake;
 mod lane;
 mod log;
+mod mark;
 mod mover;
 mod record;
 mod retention;
@@ -29,6 +31,7 @@ pub(crate) mod tests;
 
 pub use finding::Finding;
 pub use log::{AuditError, AuditLog, AuditOptions, AuditStats, Submitted};
+pub(crate) use mark::{forget, missing};
 pub use record::{ActorKind, Outcome, Record};
 pub use retention::{Dropped, Plan};
 pub(crate) use show::show;
@@ -39,8 +42,10 @@ pub(crate) use verify::{examine, verify};
 /// Every statement of the audit log and of the partitions it shares with readings.
 pub(crate) static LISTS: &[&[&crate::db::Sql]] = &[
     checkpoint::STATEMENTS,
+    index::STATEMENTS,
     intake::STATEMENTS,
     lane::STATEMENTS,
+    mark::STATEMENTS,
     mover::STATEMENTS,
     retention::STATEMENTS,
     show::STATEMENTS,

@@ -207,7 +207,8 @@ fn categories(bits: i64) -> Categories {
     Categories::from_bits_truncate(u32::try_from(bits & i64::from(u32::MAX)).unwrap_or_default())
 }
 
-fn customers(row: &mut Reader) -> Result<Vec<CustomerId>, DbError> {
+/// Reads `customers`.
+pub(super) fn customers(row: &mut Reader) -> Result<Vec<CustomerId>, DbError> {
     let bytes: Vec<u8> = row.get::<Option<_>>()?.unwrap_or_default();
     let (ids, rest) = bytes.as_chunks::<8>();
     let ids: Option<Vec<_>> = ids.iter().map(|id| CustomerId::new(i64::from_be_bytes(*id))).collect();

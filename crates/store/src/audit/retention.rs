@@ -12,6 +12,7 @@
 use domain::time::{HOUR, Instant};
 use serde::{Deserialize, Serialize};
 
+use super::index;
 use crate::{
     db::{AuditWriter, Db, DbError, params, statements},
     partitions,
@@ -103,5 +104,6 @@ pub(super) async fn drop_stated(
     }
     writer.execute(&DROP_CHECKPOINTS, params![stated.checkpoint]).await?;
     writer.execute(&DROP_LANES, params![long_before(stated)]).await?;
+    index::drop_stated(db, stated).await?;
     Ok(Dropped { checkpoint, lanes: stated.lanes.len(), partitions, records })
 }

@@ -326,6 +326,30 @@ pub const TABLES: &[Table] = &[
         ],
     ),
     table(
+        "audit_signed",
+        Main,
+        &[
+            column("one", Integer, Internal(STATE)),
+            column("number", Integer, Internal(STATE)),
+            column("mac", Bytes, Hash),
+        ],
+    ),
+    table(
+        "audit_by_customer",
+        Main,
+        &[
+            column("customer_id", Integer, Internal(ID)),
+            column("at", Instant, Open(RECORD)),
+            column("lane", Integer, Internal(STATE)),
+            column("number", Integer, Internal(STATE)),
+        ],
+    ),
+    table(
+        "audit_indexed",
+        Main,
+        &[column("lane", Integer, Internal(STATE)), column("number", Integer, Internal(STATE))],
+    ),
+    table(
         "audit_log",
         Audit,
         &[

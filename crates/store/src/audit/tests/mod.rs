@@ -1,7 +1,9 @@
 //! The audit log on both engines: chains, tampering, the move from the intake, lost connections, floods.
 
+mod index;
 mod intake;
 mod retention;
+mod show;
 mod support;
 mod tampering;
 mod tasks;

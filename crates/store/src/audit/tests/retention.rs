@@ -16,7 +16,7 @@ use crate::{
 const DAY: i64 = 24 * HOUR;
 
 /// The start of a month of 2025, UTC.
-fn month(number: u32) -> Instant {
+pub(super) fn month(number: u32) -> Instant {
     LocalDate::parse(&format!("2025-{number:02}-01")).unwrap().start_utc()
 }
 
@@ -39,7 +39,7 @@ async fn drop_planned(house: &House, plan: &Plan) -> Dropped {
     dropped
 }
 
-async fn drop_before(house: &House, before: Instant) -> Dropped {
+pub(super) async fn drop_before(house: &House, before: Instant) -> Dropped {
     let (report, plan) = plan(house, before).await;
     assert!(report.may_be_dropped(), "{:?}", report.findings);
     drop_planned(house, &plan).await
@@ -47,7 +47,7 @@ async fn drop_before(house: &House, before: Instant) -> Dropped {
 
 /// One lane over three months with a straggler at the first border, a second lane in January only, a third
 /// from February on; checkpoints in each month. Returns with the clock in March.
-async fn three_months(house: &House) {
+pub(super) async fn three_months(house: &House) {
     if house.is_postgres() {
         let connection = house.connection().await;
         partitions::ensure_partitions(&connection, month(1)).await.unwrap();

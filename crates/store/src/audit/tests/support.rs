@@ -115,7 +115,8 @@ impl House {
     }
 
     pub(super) fn options(&self) -> AuditOptions {
-        AuditOptions { checkpoint_file: Some(self.file()), checkpoint_every: Duration::from_secs(3600) }
+        let never = Duration::from_secs(3600);
+        AuditOptions { checkpoint_file: Some(self.file()), checkpoint_every: never, index_every: never }
     }
 
     pub(super) async fn log_with(&self, options: AuditOptions) -> AuditLog {
@@ -165,7 +166,9 @@ impl House {
     pub(super) async fn tamper(&self, sql: &str) {
         match &self.url {
             None => {
-                let file = if sql.contains("audit_intake") { "main.sqlite" } else { "audit.sqlite" };
+                let main = ["audit_intake", "audit_by_customer", "audit_indexed", "audit_signed"];
+                let main = main.iter().any(|table| sql.contains(table));
+                let file = if main { "main.sqlite" } else { "audit.sqlite" };
                 let connection = sqlite::connect(&self.dir.path().join(file), false).unwrap();
                 connection.execute_batch(sql).unwrap();
             }

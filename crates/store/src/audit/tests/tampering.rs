@@ -112,6 +112,8 @@ fn a_cut_tail_and_a_lost_lane_are_found() {
         assert!(matches!(house.findings().await.as_slice(), [Finding::CutTail { last: 3, signed: 5, .. }]));
         house.tamper("DELETE FROM audit_log; DELETE FROM audit_lane").await;
         assert!(matches!(house.findings().await.as_slice(), [Finding::LostLane { signed: 5, .. }]));
+        let found = house.verify_with(String::new()).await.findings;
+        assert!(found.contains(&Finding::NoneOutside), "an empty file is no evidence");
         // With the checkpoints gone too, only those outside tell.
         house.tamper("DELETE FROM audit_checkpoint").await;
         assert_eq!(house.findings().await, []);

@@ -61,6 +61,9 @@ impl Verifier<'_> {
                 self.compare(std::mem::take(&mut compared)).await?;
             }
         }
+        if self.report.outside == 0 {
+            self.report.find(Finding::NoneOutside);
+        }
         self.compare(compared).await
     }
 

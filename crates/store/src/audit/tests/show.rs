@@ -1,0 +1,149 @@
+//! What people see of the log: filters, pages, pairs, and a start that misses its log.
+
+use domain::{
+    ids::{CustomerId, Id},
+    policy::Role,
+    time::SECOND,
+};
+
+use super::{
+    record,
+    support::on_both,
+    writing::{change, shown},
+};
+use crate::audit::{ActorKind, Filter, Outcome, Record, missing, who};
+
+#[test]
+fn a_read_that_was_asked_for_and_failed_is_one_entry() {
+    on_both("pairs", |house| async move {
+        let log = house.log().await;
+        let asked =
+            |n| Record { outcome: Outcome::Asked, status: 0, request_id: "same".into(), resource: None, ..record(n) };
+        let refused = |n, status| Record { outcome: Outcome::Refused, status, ..asked(n) };
+        log.append(asked(1)).await.unwrap();
+        log.append(Record { customer: None, ..refused(2, 404) }).await.unwrap();
+        log.append(asked(3)).await.unwrap();
+        // Refused before it was authorised: the read before it was answered, whatever its id says.
+        log.append(refused(4, 403)).await.unwrap();
+        // Of another resource, and long after.
+        log.append(Record { resource: Some("account/9".into()), ..refused(5, 404) }).await.unwrap();
+        log.append(refused(6 + 90 * SECOND, 404)).await.unwrap();
+        for indexed in [false, true] {
+            if indexed {
+                log.index().await.unwrap();
+            }
+            let entries = shown(&house, Filter::default()).await;
+            let seen: Vec<_> =
+                entries.iter().map(|one| (one.record.outcome, one.record.status, one.asked.is_some())).collect();
+            let (r, a) = (Outcome::Refused, Outcome::Asked);
+            assert_eq!(seen, [(r, 404, false), (r, 404, false), (r, 403, false), (a, 0, false), (r, 404, true)]);
+            assert_eq!(entries[4].record.customer, CustomerId::new(1), "whose data was asked for");
+            let count = async |filter: Filter| shown(&house, filter).await.len();
+            assert_eq!(count(Filter { outcome: Some(a), ..Filter::default() }).await, 1);
+            assert_eq!(count(Filter { raw: true, ..Filter::default() }).await, 6);
+            assert_eq!(count(Filter { raw: true, outcome: Some(a), ..Filter::default() }).await, 2);
+        }
+        log.close().await;
+    });
+}
+
+#[test]
+fn what_a_member_of_staff_did_is_found() {
+    on_both("staff", |house| async move {
+        let log = house.log().await;
+        let hash = |name| Some(who::actor_hash(&house.keyring, "https://staff", name));
+        for (n, name, role, reason) in [
+            (1, "jsmith", Role::Csr, "billing"),
+            (2, "mjones", Role::Supervisor, "billing"),
+            (3, "jsmith", Role::Csr, "move"),
+        ] {
+            let (role, reason, actor) = (Some(role), Some(reason.into()), ActorKind::Staff);
+            log.append(Record { actor, actor_hash: hash(name), role, reason, ..record(n) }).await.unwrap();
+        }
+        let of_one = Filter { customer: CustomerId::new(1), ..Filter::default() };
+        for all in [Filter::default(), of_one] {
+            let count = async |filter: Filter| shown(&house, filter).await.len();
+            assert_eq!(count(Filter { actor_hash: hash("jsmith"), ..all.clone() }).await, 2);
+            assert_eq!(count(Filter { actor_hash: hash("nobody"), ..all.clone() }).await, 0);
+            assert_eq!(count(Filter { role: Some(Role::Supervisor), ..all.clone() }).await, 1);
+            assert_eq!(count(Filter { reason: Some("billing".into()), ..all.clone() }).await, 2);
+        }
+        log.close().await;
+    });
+}
+
+#[test]
+fn many_records_are_shown_over_pages_and_once() {
+    on_both("many", |house| async move {
+        let log = house.log().await;
+        let all = 12_000;
+        let appends = (1..=4000).map(|n| log.append(record(n)));
+        for appended in futures_util::future::join_all(appends).await {
+            appended.unwrap();
+        }
+        log.index().await.unwrap();
+        for from in [4001, 8001] {
+            for appended in futures_util::future::join_all((from..from + 4000).map(|n| log.append(record(n)))).await {
+                appended.unwrap();
+            }
+        }
+        change(&house, 1).await;
+        let newest_first = |entries: &[crate::audit::Shown]| entries.is_sorted_by(|a, b| a.record.at >= b.record.at);
+        for customer in [None, CustomerId::new(1)] {
+            let show = async |limit| {
+                let filter = Filter { customer, limit, ..Filter::default() };
+                crate::audit::show(&house.db, &house.keyring, &filter).await.unwrap()
+            };
+            let entries = show(20_000).await;
+            assert!(newest_first(&entries));
+            assert_eq!(entries.len(), all + 1, "{customer:?}");
+            assert_eq!(show(7).await.len(), 7);
+        }
+        log.close().await;
+    });
+}
+
+#[test]
+fn what_somebody_put_into_the_intake_is_shown_as_foreign() {
+    on_both("judged", |house| async move {
+        change(&house, 1).await;
+        house.tamper("UPDATE audit_intake SET action = 'forged'").await;
+        let entries = shown(&house, Filter::default()).await;
+        assert_eq!(entries.iter().map(|one| &*one.record.action).collect::<Vec<_>>(), ["audit.foreign"]);
+    });
+}
+
+#[test]
+fn a_log_that_holds_less_than_was_signed_is_missed() {
+    on_both("missed", |house| async move {
+        assert_eq!(missing(&house.db).await.unwrap(), None, "nothing was signed");
+        house.five().await;
+        house.five().await;
+        assert_eq!(missing(&house.db).await.unwrap(), None);
+        house.tamper("CREATE TABLE kept AS SELECT * FROM audit_checkpoint").await;
+        let why = async || missing(&house.db).await.unwrap().unwrap();
+        house.tamper("DELETE FROM audit_checkpoint WHERE number = 2").await;
+        assert!(why().await.contains("ends with 1"), "an older copy");
+        house.tamper("DELETE FROM audit_checkpoint").await;
+        assert!(why().await.contains("has none"), "a new log");
+        house
+            .tamper(
+                "INSERT INTO audit_checkpoint SELECT * FROM kept; UPDATE audit_checkpoint SET mac = key_mac()"
+                    .replace("key_mac()", if house.is_postgres() { "'\\x00'" } else { "x'00'" })
+                    .as_str(),
+            )
+            .await;
+        assert!(why().await.contains("another one"), "somebody else's");
+        house.tamper("DELETE FROM audit_checkpoint; INSERT INTO audit_checkpoint SELECT * FROM kept").await;
+        assert_eq!(missing(&house.db).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_dropped_checkpoint_is_not_missed() {
+    on_both("not_missed", |house| async move {
+        super::retention::three_months(&house).await;
+        super::retention::drop_before(&house, super::retention::month(3)).await;
+        assert_eq!(missing(&house.db).await.unwrap(), None);
+    });
+}
