@@ -100,6 +100,13 @@ async fn database(report: &mut Report, location: &Location) -> Result<Option<Ins
             }
         }
     }
+    if inspection.installed.is_some() {
+        match store::missing_audit(location).await {
+            Ok(None) => report.ok("audit log", "holds what the database saw signed")?,
+            Ok(Some(missing)) => report.fail("audit log", missing)?,
+            Err(error) => report.fail("audit log", error)?,
+        }
+    }
     if let Some(installed) = &inspection.installed {
         let now = SystemClock.now();
         if now < installed.created_at {

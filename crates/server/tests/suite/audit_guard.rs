@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use domain::time::SECOND;
 use reqwest::{Method, StatusCode};
-use store::EngineKind;
+use store::{EngineKind, Operator, audit::Filter};
 
 use crate::{
     on_both_engines,
-    process::{Place, Sql, ask, client},
+    process::{self, Place, Sql, ask, client},
     support::Service,
 };
 
-on_both_engines! { a_log_that_is_held, a_log_that_refuses, an_intake_that_refuses }
+on_both_engines! { a_log_that_is_held, a_log_that_refuses, an_intake_that_refuses, a_read_that_fails }
 
 /// A request waits two seconds for its record; the rest is for a machine that has more to do.
 const SOON: Duration = Duration::from_millis(3500);
@@ -93,6 +93,24 @@ async fn a_log_that_is_held(service: Service) {
     recovers(&service, &token).await;
     let account = service.get("alice", "/api/accounts/1001").await;
     assert_eq!(account.json()["nickname"], "While it was held");
+}
+
+/// A read that was asked for and finds nothing leaves two records, which people see as one entry.
+async fn a_read_that_fails(service: Service) {
+    for (path, status, both) in [("/api/accounts/1001", 200, 1), ("/api/accounts/1002", 404, 2)] {
+        let answer = service.get("alice", path).await;
+        assert_eq!(answer.status, status);
+        let show = async |raw| {
+            let request_id = Some(answer.header("x-request-id").to_owned());
+            let filter = Filter { request_id, raw, limit: 10, ..Filter::default() };
+            let operator = Operator { user: "test", reason: "test" };
+            service.store.show_audit(&filter, operator).await.unwrap()
+        };
+        assert_eq!(show(true).await.len(), both, "{path}");
+        let entries = show(false).await;
+        assert_eq!(entries.len(), 1, "{path}: {entries:?}");
+        assert_eq!(entries[0].asked.is_some(), both == 2, "{path}");
+    }
 }
 
 /// A trigger that refuses every row of a table.
@@ -217,4 +235,44 @@ async fn what_was_done_to_rows_is_found_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_done_to_rows_is_found_on_postgres() {
     what_was_done_is_found(EngineKind::Postgres).await;
+}
+
+/// The log's file is a file like any other: it can be deleted, or be an older copy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_misses_the_log_of_its_database() {
+    let place = Place::new(EngineKind::Sqlite).await;
+    let running = place.serve(&["--log-level", "error"]).await;
+    let token = running.token(&client(), "alice").await;
+    let get = (Method::GET, format!("{}/api/accounts/1001", running.base));
+    assert_eq!(ask(&client(), get, &token, "read-1", None).await.unwrap().0, 200);
+    assert_eq!(running.terminate().await, 0);
+    let file = place.data().join("audit.sqlite");
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (code, said) = place.run(&["doctor"]).await;
+    assert!(code == 3 && said.contains("audit log") && said.contains("is not there"), "{said}");
+    assert!(!file.exists(), "who looks makes none");
+    let serve = ["serve", "--demo", "--as-of", process::ANCHOR];
+    let free = ["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
+    let serve = [&serve[..], &free].concat();
+    for _ in ["deleted", "new"] {
+        let (code, said) = place.run(&serve).await;
+        assert!(code == 1 && said.contains("audit begin-anew"), "{code} {said}");
+    }
+    let (code, said) = place.run(&["doctor"]).await;
+    assert!(code == 3 && said.contains("has none"), "{said}");
+    // Put back, it goes on.
+    let empty = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &kept).unwrap();
+    let (code, said) = place.run(&["audit", "show", "--reason", "a test", "--request-id", "read-1"]).await;
+    assert!(code == 0 && said.contains("getAccount"), "{said}");
+    // Lost for good, somebody says so.
+    std::fs::write(&file, &empty).unwrap();
+    let (code, said) = place.run(&["audit", "begin-anew", "--reason", "the disk is gone"]).await;
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(place.serve(&["--log-level", "error"]).await.terminate().await, 0);
+    let (code, said) = place.run(&["audit", "show", "--reason", "a test", "--action", "audit.begin-anew"]).await;
+    assert!(code == 0 && said.contains("the disk is gone"), "{said}");
+    let (code, said) = place.run(&["audit", "verify"]).await;
+    assert_eq!(code, 0, "{said}");
 }

@@ -289,6 +289,15 @@ fn a_demonstration_from_its_first_start_to_its_backup() {
     assert!(shown.contains("a test") && shown.contains(&format!("uid {}", shell("id -u").trim())), "{shown}");
     let shown = expect(dir, &again, 0, "again");
     assert!(!shown.out.contains("mallory"), "{}", shown.out);
+    let shown = expect(dir, &with(&["audit", "show", "--reason", "cut", "--limit", "1"]), 0, "There are more");
+    assert!(shown.out.starts_with("AT ") && shown.out.lines().count() == 3, "{}", shown.out);
+    expect(dir, &with(&["audit", "show", "--reason", "cut", "--role", "boss"]), 2, "write one of customer");
+    let whole = expect(dir, &with(&["audit", "show", "--reason", "whole", "--limit", "20000"]), 0, "seed");
+    assert!(!whole.out.contains("There are more"), "{}", whole.out);
+    expect(dir, &with(&["audit", "reindex", "--reason", "a test"]), 0, "complete");
+    fs::write(dir.join("nothing"), "").unwrap();
+    let empty = expect(dir, &with(&["audit", "verify", "--checkpoints", "nothing"]), 3, "the file is empty");
+    assert!(!empty.out.contains("OK"), "{}", empty.out);
     expect(dir, &with(&["audit", "verify"]), 0, "OK");
     let why = ["--reason", "nothing is that old"];
     expect(dir, &with(&[&["audit", "drop", "--before", "2025-01"][..], &why].concat()), 0, "0 records deleted");

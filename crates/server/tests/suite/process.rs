@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 /// The instant of the spec's samples.
-const ANCHOR: &str = "2025-01-15T12:00:00-06:00";
+pub const ANCHOR: &str = "2025-01-15T12:00:00-06:00";
 
 /// A place for one service: its data directory, its logs, and on PostgreSQL a database.
 pub struct Place {
