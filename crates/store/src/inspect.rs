@@ -143,6 +143,10 @@ pub async fn examine(location: &Location, now: Instant) -> Result<Vec<Finding>, 
 fn examine_files(files: &[std::path::PathBuf]) -> Result<Vec<Finding>, DbError> {
     let (mut torn, mut loose) = (Vec::new(), Vec::new());
     for file in files {
+        if !file.exists() {
+            torn.push(format!("{} is not there", file.display()));
+            continue;
+        }
         let connection = connect(file, true)?;
         let said: String = connection.query_row("PRAGMA quick_check", [], |row| row.get(0)).map_err(error)?;
         if said != "ok" {

@@ -65,7 +65,7 @@ impl<'s> User<'s> {
 
 /// The audit records of a request.
 pub async fn records(service: &Service, request_id: &str) -> Vec<Record> {
-    let filter = Filter { request_id: Some(request_id.into()), limit: 100, ..Filter::default() };
+    let filter = Filter { request_id: Some(request_id.into()), limit: 100, raw: true, ..Filter::default() };
     let operator = Operator { user: "test", reason: "test" };
     let shown = service.store.show_audit(&filter, operator).await.unwrap();
     shown.into_iter().map(|shown| shown.record).collect()

@@ -237,6 +237,19 @@ async fn what_was_done_to_rows_is_found_on_postgres() {
     what_was_done_is_found(EngineKind::Postgres).await;
 }
 
+/// Puts a database's file aside, with what belongs to it, and another one in its place.
+fn exchange(file: &std::path::Path, aside: &std::path::Path, by: Option<&std::path::Path>) {
+    let named = |path: &std::path::Path, suffix: &str| format!("{}{suffix}", path.display());
+    for suffix in ["", "-wal", "-shm"] {
+        for (from, to) in [(Some(file), aside), (by, file)] {
+            let from = from.map(|from| named(from, suffix)).filter(|from| std::path::Path::new(from).exists());
+            if let Some(from) = from {
+                std::fs::rename(from, named(to, suffix)).unwrap();
+            }
+        }
+    }
+}
+
 /// The log's file is a file like any other: it can be deleted, or be an older copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_misses_the_log_of_its_database() {
@@ -247,8 +260,8 @@ async fn a_start_misses_the_log_of_its_database() {
     assert_eq!(ask(&client(), get, &token, "read-1", None).await.unwrap().0, 200);
     assert_eq!(running.terminate().await, 0);
     let file = place.data().join("audit.sqlite");
-    let kept = std::fs::read(&file).unwrap();
-    std::fs::remove_file(&file).unwrap();
+    let (kept, other) = (place.data().join("kept"), place.data().join("other"));
+    exchange(&file, &kept, None);
     let (code, said) = place.run(&["doctor"]).await;
     assert!(code == 3 && said.contains("audit log") && said.contains("is not there"), "{said}");
     assert!(!file.exists(), "who looks makes none");
@@ -262,12 +275,11 @@ async fn a_start_misses_the_log_of_its_database() {
     let (code, said) = place.run(&["doctor"]).await;
     assert!(code == 3 && said.contains("has none"), "{said}");
     // Put back, it goes on.
-    let empty = std::fs::read(&file).unwrap();
-    std::fs::write(&file, &kept).unwrap();
+    exchange(&file, &other, Some(&kept));
     let (code, said) = place.run(&["audit", "show", "--reason", "a test", "--request-id", "read-1"]).await;
     assert!(code == 0 && said.contains("getAccount"), "{said}");
     // Lost for good, somebody says so.
-    std::fs::write(&file, &empty).unwrap();
+    exchange(&file, &kept, Some(&other));
     let (code, said) = place.run(&["audit", "begin-anew", "--reason", "the disk is gone"]).await;
     assert_eq!(code, 0, "{said}");
     assert_eq!(place.serve(&["--log-level", "error"]).await.terminate().await, 0);

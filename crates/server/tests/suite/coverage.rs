@@ -354,7 +354,7 @@ async fn foreign(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, 
 }
 
 async fn check_records(service: &Service, left: &BTreeMap<String, Vec<Left>>) {
-    let filter = Filter { limit: 10_000, ..Filter::default() };
+    let filter = Filter { limit: 10_000, raw: true, ..Filter::default() };
     let operator = Operator { user: "test", reason: "test" };
     let shown = service.store.show_audit(&filter, operator).await.unwrap();
     assert!(shown.len() < 10_000, "there are more records than one look shows");
