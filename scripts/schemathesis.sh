@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # Schemathesis against the running service: requests made up from the OpenAPI description, valid and broken ones,
-# as each demonstration customer. Anything it finds fails this script.
+# as demonstration customers, side by side. Anything it finds fails this script.
 #
 #   scripts/schemathesis.sh [USER...]     users: alice and bob by default (a person, a business)
 #
-# CUSTOMER_SERVICE  the binary (default target/release/customer-service)
+# CUSTOMER_SERVICE  the binary (default target/debug/customer-service)
 # SEED, EXAMPLES    the random seed, and the most cases generated for one operation and phase
 #
-# Reports and the server's log are in .dev/schemathesis/.
+# Reports and logs are in .dev/schemathesis/.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 source "$ROOT/scripts/lib.sh"
 
-BINARY=${CUSTOMER_SERVICE:-$ROOT/target/release/customer-service}
+BINARY=${CUSTOMER_SERVICE:-$ROOT/target/debug/customer-service}
 SEED=${SEED:-20250115}
-EXAMPLES=${EXAMPLES:-6}
+EXAMPLES=${EXAMPLES:-20}
 OUT="$ROOT/.dev/schemathesis"
 VENV="$ROOT/.dev/venv"
 
@@ -46,20 +46,21 @@ tool() { python3 "$ROOT/scripts/schemathesis_prepare.py" "$@"; }
 
 SERVER=""
 DATA=""
-stop_server() {
+RUNS=()
+stop_all() {
   if [[ -n $SERVER ]]; then
-    kill "$SERVER" 2>/dev/null || true
-    wait "$SERVER" 2>/dev/null || true
+    kill "$SERVER" "${RUNS[@]}" 2>/dev/null || true
+    wait "$SERVER" "${RUNS[@]}" 2>/dev/null || true
     SERVER=""
   fi
   [[ -z $DATA ]] || rm -rf "$DATA"
 }
-trap stop_server EXIT
+trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 start_server() {
-  [[ -x $BINARY ]] || die "$BINARY is not built: cargo build --release --locked --bin customer-service"
+  [[ -x $BINARY ]] || die "$BINARY is not built: cargo build --locked --bin customer-service"
   local api management
   read -r api management < <(tool ports 2)
   BASE="http://127.0.0.1:$api"
@@ -84,7 +85,6 @@ run_as() {
     IFS=,
     printf '%s' "${DISABLED[*]}"
   )
-  say "schemathesis as $user"
   local failed=0
   (
     cd "$OUT"
@@ -107,9 +107,16 @@ mkdir -p "$OUT"
 prepare_environment
 start_server
 [[ $# -gt 0 ]] || set -- alice bob
-FINDINGS=()
+say "schemathesis as: $*"
 for user in "$@"; do
-  run_as "$user" || FINDINGS+=("$user")
+  run_as "$user" >"$OUT/$user.log" 2>&1 &
+  RUNS+=("$!")
+done
+FINDINGS=()
+users=("$@")
+for i in "${!RUNS[@]}"; do
+  wait "${RUNS[i]}" || FINDINGS+=("${users[i]}")
+  cat "$OUT/${users[i]}.log" >&2
 done
 [[ ${#FINDINGS[@]} -eq 0 ]] || die "schemathesis found something as: ${FINDINGS[*]}"
 say "schemathesis found nothing as: $*"

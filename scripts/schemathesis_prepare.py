@@ -64,6 +64,8 @@ def config(base, bearer):
             ids["premiseId"].append(premise["premiseId"])
             for meter in fetch(f"{base}/api/premises/{premise['premiseId']}/meters", bearer)["meters"]:
                 ids["meterId"].append(meter["meterId"])
+    hooks = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schemathesis_hooks.py")
+    print(f"hooks = {json.dumps(hooks)}")
     for name, values in ids.items():
         if not values:
             sys.exit(f"the demonstration user has no {name}: nothing to test with")
