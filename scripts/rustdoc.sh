@@ -16,7 +16,7 @@ if [[ " $* " == *" --test "* ]]; then
     fi
     case "$argument" in
     --test) continue ;;
-    --test-run-directory) skip=1 && continue ;;
+    --test-run-directory | --test-args) skip=1 && continue ;;
     esac
     library+=("$argument")
     # The program sees what its library sees, and the library.

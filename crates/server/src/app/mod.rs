@@ -2,7 +2,7 @@
 //! store, so that ownership and audit are the same whoever asks.
 //!
 //! Reads return guarded values and know nothing of audit: the surface joins them and opens them with the receipt of
-//! the record that it started. Changes go through [`change`], which has all that they have in common. No use case
+//! the record that it started. Changes go through `change`, which has all that they have in common. No use case
 //! knows HTTP.
 
 pub mod accounts;
