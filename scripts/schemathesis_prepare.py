@@ -2,8 +2,8 @@
 
     ports N                   print N free ports of 127.0.0.1
     wait URL SECONDS PID      wait until URL answers 200; fail when process PID ends or time is up
-    token BASE USER           print an access token of a demonstration user
-    config BASE TOKEN         print a schemathesis.toml whose path parameters are that user's own ids
+    token BASE USER           print an access token of a demonstration user, or of the service `billing`
+    config BASE TOKEN USER    print a schemathesis.toml whose path parameters are ids that the user may name
     alive BASE TOKEN          fail unless TOKEN is still accepted
 """
 
@@ -51,12 +51,14 @@ def wait(url, seconds, pid):
 
 
 def token(base, user):
-    form = {"grant_type": "password", "client_id": "demo", "username": user, "password": user}
+    if user == "billing":
+        form = {"grant_type": "client_credentials", "client_id": user, "client_secret": user}
+    else:
+        form = {"grant_type": "password", "client_id": "demo", "username": user, "password": user}
     print(fetch(f"{base}/demo/oidc/token", form=form)["access_token"])
 
 
-def config(base, bearer):
-    """Random ids only ever meet 404, so most of the path parameters are drawn from what the user owns."""
+def ids_of_customer(base, bearer):
     ids = {"accountId": [], "premiseId": [], "meterId": []}
     for account in fetch(f"{base}/api/accounts", bearer)["accounts"]:
         ids["accountId"].append(account["accountId"])
@@ -64,6 +66,16 @@ def config(base, bearer):
             ids["premiseId"].append(premise["premiseId"])
             for meter in fetch(f"{base}/api/premises/{premise['premiseId']}/meters", bearer)["meters"]:
                 ids["meterId"].append(meter["meterId"])
+    return ids
+
+
+# The demonstration's customers and accounts, for those who work on other people's data.
+OF_STAFF = {"customerId": [1, 2, 3], "accountId": [1001, 1002, 1003]}
+
+
+def config(base, bearer, user):
+    """Random ids only ever meet 404, so most of the path parameters are drawn from what there is."""
+    ids = {"billing": lambda: {}, "mjones": lambda: OF_STAFF}.get(user, lambda: ids_of_customer(base, bearer))()
     hooks = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schemathesis_hooks.py")
     print(f"hooks = {json.dumps(hooks)}")
     for name, values in ids.items():
@@ -74,14 +86,27 @@ def config(base, bearer):
     print('[warnings]\nfail-on = ["missing_auth", "missing_test_data"]')
     # Broken data may rightly meet 412 first: a change is refused for its If-Match before its members are looked at.
     refusals = ["400", "401", "403", "404", "405", "406", "409", "412", "413", "415", "422", "428", "429"]
+    if user == "billing":
+        # Items of a batch are refused one by one, in an answer that says so.
+        refusals.append("200")
     print(f"[checks.negative_data_rejection]\nexpected-statuses = {json.dumps(refusals)}")
+    if user == "mjones":
+        # Staff are refused without a reason that is on the list.
+        print('[dictionaries.reason]\nvalues = ["customer-request"]')
     print("[parameters]")
     for name in ids:
         print(f'"path.{name}" = {{ dictionary = "{name}", probability = 0.8 }}')
+    if user == "mjones":
+        print('"header.X-Access-Reason" = { dictionary = "reason", probability = 0.8 }')
 
 
 def alive(base, bearer):
-    fetch(f"{base}/api/customer", bearer)
+    try:
+        fetch(f"{base}/api/customer", bearer)
+    except urllib.error.HTTPError as error:
+        # Staff and services are known, and have no customer of their own.
+        if error.code == 401:
+            raise
 
 
 if __name__ == "__main__":
