@@ -54,6 +54,13 @@ need_rust() {
   fi
 }
 
+# For the tests in a browser: Chromium and its WebDriver, which must be of the same version.
+need_browser() {
+  have chromedriver && return
+  apt_install chromium chromium-driver
+  have chromedriver || die "there is no chromedriver on the PATH"
+}
+
 need_c_compiler() {
   have cc && return
   apt_install gcc libc6-dev

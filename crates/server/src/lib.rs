@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod html;
 pub mod listen;
 pub mod management;
 pub mod telemetry;

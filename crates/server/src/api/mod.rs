@@ -10,6 +10,7 @@ mod cors;
 mod cursor;
 mod customers;
 mod dispatch;
+mod docs;
 mod etag;
 mod front;
 mod meters;
@@ -31,13 +32,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Router,
     extract::Request,
-    middleware,
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use tower::layer::layer_fn;
 
+pub use self::{
+    cors::open as open_to_pages_of,
+    pages::{Links, index},
+};
 use self::{
     dispatch::{dispatch, finish},
     front::Front,
@@ -102,18 +106,14 @@ pub fn router(app: Arc<App>) -> Router {
         router = router.route(path, methods);
     }
     let unknown = refused(Arc::clone(&app), problem::NOT_FOUND, None);
-    layered(router.merge(pages::router(&app)).fallback(unknown), &app)
+    layered(router.merge(pages::router(&app)).fallback(unknown), &app).merge(docs::files(&app))
 }
 
 /// What stands in front of the routes, and CORS where it is configured.
 fn layered(router: Router, app: &Arc<App>) -> Router {
     let for_front = Arc::clone(app);
     let router = router.layer(layer_fn(move |route| Front::new(Arc::clone(&for_front), route)));
-    if app.cors_origins.is_empty() {
-        return router;
-    }
-    let app = Arc::clone(app);
-    router.layer(middleware::from_fn(move |request, next| cors::answer(Arc::clone(&app), request, next)))
+    cors::open(router, app, app.cors_origins.clone())
 }
 
 type Fixed = std::future::Ready<Response>;

@@ -10,6 +10,7 @@ use super::{
     route::Route,
     routes,
 };
+use crate::auth::SignIn;
 
 /// The refusals of an operation: its own and those that every operation has.
 pub fn refusals(route: &Route) -> Vec<&'static ProblemKind> {
@@ -35,15 +36,39 @@ pub fn refusals(route: &Route) -> Vec<&'static ProblemKind> {
     kinds
 }
 
-/// JSON with line breaks, in the order it was written.
-pub fn pretty(text: &str) -> String {
-    let node: Result<Box<serde_json::value::RawValue>, _> = serde_json::from_str(text);
-    let value: Option<Value> = node.ok().and_then(|raw| serde_json::from_str(raw.get()).ok());
-    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_default()
-}
-
 /// The description as JSON text, ending with a line break.
 pub fn document() -> String {
+    text(&assembled())
+}
+
+/// The same, with the issuers at which a person can log in to call this very service.
+pub fn served(sign_ins: &[SignIn]) -> String {
+    let mut description = assembled();
+    for (n, SignIn { issuer, client }) in (1..).zip(sign_ins) {
+        let name = if n == 1 { "openid".to_owned() } else { format!("openid-{n}") };
+        let scheme = json!({
+            "type": "openIdConnect",
+            // OpenID Connect Discovery 1.0, section 4.
+            "openIdConnectUrl": format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')),
+            "description": format!("Log in at {issuer}."),
+            "x-client-id": client,
+        });
+        if let Some(requirements) = description.pointer_mut("/security").and_then(Value::as_array_mut) {
+            requirements.push(json!({name.as_str(): ["openid"]}));
+        }
+        let schemes = description.pointer_mut("/components/securitySchemes").and_then(Value::as_object_mut);
+        schemes.and_then(|schemes| schemes.insert(name, scheme));
+    }
+    text(&description)
+}
+
+fn text(description: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(description).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn assembled() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|s| {
         s.definitions_path = "/components/schemas".into();
         s.meta_schema = None;
@@ -59,7 +84,7 @@ pub fn document() -> String {
     }
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Problem".into(), problem_schema());
-    let document = json!({
+    json!({
         "openapi": "3.1.1",
         "info": {
             "title": "OSSREP Customer Service",
@@ -80,10 +105,7 @@ pub fn document() -> String {
                 "description": "An access token of a configured OpenID provider.",
             }},
         },
-    });
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    })
 }
 
 fn tags() -> Vec<Value> {
@@ -318,6 +340,26 @@ mod tests {
             names.push(route.action);
         }
         assert!(names.len() >= 30);
+    }
+
+    #[test]
+    fn who_can_log_in_where_is_told_by_the_service_and_not_in_the_file() {
+        let at = |issuer: &str| SignIn { issuer: issuer.to_owned(), client: "docs".to_owned() };
+        assert_eq!(served(&[]), document());
+        let served: Value =
+            serde_json::from_str(&served(&[at("https://a.example/"), at("https://b.example/r")])).unwrap();
+        assert_eq!(served["security"], json!([{"bearer": []}, {"openid": ["openid"]}, {"openid-2": ["openid"]}]));
+        let scheme = |name: &str| &served["components"]["securitySchemes"][name];
+        let discovery = "https://a.example/.well-known/openid-configuration";
+        assert_eq!(
+            (&scheme("openid")["type"], &scheme("openid")["openIdConnectUrl"]),
+            (&json!("openIdConnect"), &json!(discovery))
+        );
+        assert_eq!(scheme("openid-2")["openIdConnectUrl"], "https://b.example/r/.well-known/openid-configuration");
+        assert_eq!(
+            (&scheme("openid-2")["x-client-id"], &scheme("bearer")["scheme"]),
+            (&json!("docs"), &json!("bearer"))
+        );
     }
 
     #[test]

@@ -1,47 +1,93 @@
-//! What stands beside the operations: the API's description, a page to browse it that works offline, and a
-//! page for each problem.
+//! What stands beside the operations: the API's description, a page for each problem, and the one at `/` that
+//! leads to them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Router,
     extract::Path,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
-use maud::{DOCTYPE, Markup, html};
+use bytes::Bytes;
+use maud::html;
 
 use super::{
     dispatch::finish,
-    openapi, origin,
+    docs, openapi, origin,
     problem::{FIELD_CODES, KINDS},
-    routes,
 };
-use crate::app::App;
-
-static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}\
-code,pre{font:14px/1.4 ui-monospace,monospace;background:#f3f4f6;border-radius:4px}code{padding:.1em .3em}\
-pre{padding:1rem;overflow:auto}summary{cursor:pointer;padding:.4rem 0}.m{display:inline-block;min-width:4.5rem;font-weight:600}\
-table{border-collapse:collapse;margin:.5rem 0;display:block;overflow-x:auto}td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}\
-h2{margin-top:2rem}a{color:#0645ad}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}code,pre{background:#222}a{color:#8ab4f8}}";
+use crate::{app::App, html::page};
 
 /// The pages.
 pub(super) fn router(app: &Arc<App>) -> Router {
+    let (described, document) = (Arc::clone(app), OnceLock::new());
+    let description = move || {
+        let text = document.get_or_init(|| Bytes::from(openapi::served(described.authenticator.sign_ins())));
+        let answer = ([(header::CONTENT_TYPE, "application/json")], text.clone());
+        async { answer }
+    };
+    let pages = Router::new()
+        .route("/api/openapi.json", get(description))
+        .route("/problems", get(|| async { problems() }))
+        .route("/problems/{code}", get(problem));
+    finished(pages.merge(docs::pages(app)), app)
+}
+
+/// With the headers that every answer has.
+pub(super) fn finished(pages: Router, app: &Arc<App>) -> Router {
     let app = Arc::clone(app);
-    let headers = move |request: axum::extract::Request, next: middleware::Next| {
+    pages.layer(middleware::from_fn(move |request: axum::extract::Request, next: middleware::Next| {
         let id = origin::request_id(&app, request.headers());
         async move { finish(next.run(request).await, &id) }
+    }))
+}
+
+/// Where the page at `/` leads, besides the API's own pages.
+#[derive(Debug, Clone, Default)]
+pub struct Links {
+    /// A page on which somebody can log in, where there is one.
+    pub log_in: Option<&'static str>,
+    /// The management listener's address, where a visitor may know it.
+    pub management: Option<String>,
+}
+
+/// The page at `/`.
+pub fn index(app: &Arc<App>, links: Links) -> Router {
+    let show = move || {
+        let answer = index_page(&links);
+        async { answer }
     };
-    Router::new()
-        .route("/api/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()) }))
-        .route("/api/docs", get(|| async { page("API of the OSSREP Customer Service", &reference()) }))
-        .route("/problems", get(|| async { page("Problems", &problems()) }))
-        .route("/problems/{code}", get(problem))
-        .layer(middleware::from_fn(headers))
+    finished(Router::new().route("/", get(show)), app)
+}
+
+fn index_page(Links { log_in, management }: &Links) -> Response {
+    let content = html! {
+        p { "The system of record for the people and places that a retail energy provider serves." }
+        dl {
+            dt { a href=(docs::PATH) { "API documentation" } }
+            dd { "Every operation, to read and to try out." }
+            dt { a href="/api/openapi.json" { "API description" } }
+            dd { "The same for machines: OpenAPI 3.1." }
+            dt { a href="/problems" { "Problems" } }
+            dd { "What each refusal means." }
+            @if let Some(log_in) = log_in {
+                dt { a href=(log_in) { "Log in to the demonstration" } }
+                dd { "Get an access token of a sample customer. Everybody's password is the user name." }
+            }
+            @if let Some(management) = management {
+                dt { a href=(format!("{management}/health/ready")) { "Health" } }
+                dd { "Whether the service is ready; " a href=(format!("{management}/metrics")) { "metrics" } " stand beside it." }
+            } @else {
+                dt { "Health" }
+                dd { code { "/health/ready" } ", " code { "/health/live" } " and " code { "/metrics" } " answer on the management address." }
+            }
+        }
+        p { "Version " (env!("CARGO_PKG_VERSION")) }
+    };
+    page("OSSREP Customer Service", &content)
 }
 
 /// Markdown's marks are for the documents.
@@ -49,88 +95,33 @@ fn plain(text: &str) -> String {
     text.replace('`', "")
 }
 
-fn page(title: &str, content: &Markup) -> Response {
-    let text = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (maud::PreEscaped(STYLE)) }
-            }
-            body { main { h1 { (title) } (content) } }
-        }
-    };
-    let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-    ];
-    (headers, text.into_string()).into_response()
-}
-
-/// Every operation with its parameters, refusals and example: no script, nothing from elsewhere.
-fn reference() -> Markup {
-    let routes = routes();
-    let mut tags: Vec<&str> = Vec::new();
-    for route in &routes {
-        if !tags.contains(&route.tag) {
-            tags.push(route.tag);
-        }
-    }
-    html! {
-        p { "The machine-readable description is " a href="/api/openapi.json" { "openapi.json" } " (OpenAPI 3.1). Send "
-            code { "Authorization: Bearer …" } " with every request. Refusals are " a href="/problems" { "problem details" } "." }
-        @for tag in tags {
-            h2 { (tag) }
-            @for route in routes.iter().filter(|route| route.tag == tag) {
-                details {
-                    summary { span.m { (route.method) } code { (route.path) } " " (route.about) }
-                    table {
-                        @for parameter in route.path_parameters.iter().chain(&route.query_parameters) {
-                            tr { td { code { (parameter.name) } } td { (plain(parameter.about)) } }
-                        }
-                        @if let Some(media_type) = route.consumes { tr { td { "Body" } td { code { (media_type) } } } }
-                        @if !route.editable.is_empty() { tr { td { "May change" } td { (route.editable.join(", ")) } } }
-                        tr { td { "Answers" } td { (route.produces.join(", ")) } }
-                        tr { td { "Roles" } td { (route.all_roles().list().map(|(_, name)| name).collect::<Vec<_>>().join(", ")) } }
-                        tr { td { "Reveals" } td { (route.rules.iter().flat_map(|rule| rule.categories.names()).collect::<Vec<_>>().join(", ")) } }
-                        tr { td { "Refusals" } td {
-                            @for kind in openapi::refusals(route) { a href=(format!("/problems/{}", kind.code)) { (kind.status) " " (kind.code) } " " }
-                        } }
-                    }
-                    @if !route.example.is_empty() { pre { (openapi::pretty(route.example)) } }
-                }
-            }
-        }
-    }
-}
-
-fn problems() -> Markup {
-    html! {
+fn problems() -> Response {
+    let content = html! {
+        p { a href="/" { "Start" } " · " a href=(docs::PATH) { "API documentation" } }
         table {
-            tr { th { "Status" } th { "Code" } th { "Meaning" } }
-            @for kind in KINDS {
-                tr id=(kind.code) { td { (kind.status) } td { a href=(format!("/problems/{}", kind.code)) { code { (kind.code) } } } td { (kind.title) " " (plain(kind.about)) } }
+            thead { tr { th scope="col" { "Problem" } th scope="col" { "Meaning" } } }
+            tbody {
+                @for kind in KINDS {
+                    tr id=(kind.code) {
+                        td { (kind.status) " " a href=(format!("/problems/{}", kind.code)) { code { (kind.code) } } }
+                        td { (kind.title) " " (plain(kind.about)) }
+                    }
+                }
             }
         }
         h2 { "Field errors" }
         table { @for (code, about) in FIELD_CODES { tr id=(code) { td { code { (code) } } td { (plain(about)) } } } }
-    }
+    };
+    page("Problems", &content)
 }
 
 async fn problem(Path(code): Path<String>) -> Response {
+    let all = html! { p { a href="/problems" { "All problems" } } };
     match KINDS.iter().find(|kind| kind.code == code) {
-        Some(kind) => page(
-            kind.title,
-            &html! { p { (kind.status) " " code { (kind.code) } } p { (plain(kind.about)) } p { a href="/problems" { "All problems" } } },
-        ),
-        None => (
-            StatusCode::NOT_FOUND,
-            page("There is no such problem", &html! { p { a href="/problems" { "All problems" } } }),
-        )
-            .into_response(),
+        Some(kind) => {
+            let about = html! { p { (kind.status) " " code { (kind.code) } } p { (plain(kind.about)) } (all) };
+            page(kind.title, &about)
+        }
+        None => (StatusCode::NOT_FOUND, page("There is no such problem", &all)).into_response(),
     }
 }

@@ -51,11 +51,24 @@ pub struct IssuerConfig {
     /// For how many seconds the last keys go on counting when the issuer suddenly publishes none.
     #[serde(default = "hour")]
     pub keys_grace_seconds: u32,
+    /// The public client as which people log in on `/api/docs` (authorization code with PKCE); without, that
+    /// page offers no log-in at this issuer.
+    #[serde(default)]
+    pub docs_client: Option<String>,
 }
 
 /// An hour in seconds.
 pub(crate) fn hour() -> u32 {
     3600
+}
+
+/// An issuer at which people can log in on `/api/docs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// The exact value of `iss`, under which its discovery document is.
+    pub issuer: String,
+    /// The public client.
+    pub client: String,
 }
 
 /// Why the issuers cannot be used as configured; each stops the start-up.
@@ -108,6 +121,7 @@ struct Verified {
 /// Verifies bearer tokens. One per process; cheap to ask again for the same token.
 pub struct Authenticator {
     issuers: Vec<Arc<Issuer>>,
+    sign_ins: Vec<SignIn>,
     clock: Arc<dyn Clock>,
     /// By SHA-256, so that the cache holds no token that somebody could use.
     cache: quick_cache::sync::Cache<[u8; digest::SHA256_OUTPUT_LEN], Arc<Verified>>,
@@ -135,6 +149,11 @@ impl Authenticator {
             client = client.tls_certs_only([]);
         }
         let client = client.build()?;
+        let sign_in = |config: &IssuerConfig| {
+            let client = config.docs_client.clone().filter(|client| !client.is_empty());
+            client.map(|client| SignIn { issuer: config.issuer.clone(), client })
+        };
+        let sign_ins = issuers.iter().filter_map(sign_in).collect();
         let mut made: Vec<Arc<Issuer>> = Vec::with_capacity(issuers.len());
         for config in issuers {
             if made.iter().any(|issuer| *issuer.name == *config.issuer) {
@@ -142,7 +161,7 @@ impl Authenticator {
             }
             made.push(Arc::new(config.into_issuer(client.clone(), Arc::clone(&clock))?));
         }
-        Ok(Self { issuers: made, clock, cache: quick_cache::sync::Cache::new(CACHED_TOKENS) })
+        Ok(Self { issuers: made, sign_ins, clock, cache: quick_cache::sync::Cache::new(CACHED_TOKENS) })
     }
 
     /// Who signed this token (the text after `Bearer `).
@@ -193,6 +212,11 @@ impl Authenticator {
         join_all(self.issuers.iter().map(|issuer| issuer.keep_fresh())).await;
     }
 
+    /// The issuers at which people can log in on `/api/docs`.
+    pub fn sign_ins(&self) -> &[SignIn] {
+        &self.sign_ins
+    }
+
     /// Each issuer, and whether its keys were ever fetched: without, its tokens get 503.
     pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
         self.issuers.iter().map(|issuer| (&*issuer.name, issuer.has_keys()))
@@ -206,7 +230,8 @@ impl Authenticator {
 
 impl IssuerConfig {
     fn into_issuer(self, client: reqwest::Client, clock: Arc<dyn Clock>) -> Result<Issuer, ConfigError> {
-        let Self { issuer, audience, jwks_url, roles, role_claims, insecure_http, keys_grace_seconds } = self;
+        let Self { issuer, audience, jwks_url, roles, role_claims, insecure_http, keys_grace_seconds, docs_client: _ } =
+            self;
         let empty = [
             ("issuer", issuer.is_empty()),
             ("audience", audience.is_empty()),
@@ -272,8 +297,8 @@ mod tests {
     fn config() -> IssuerConfig {
         let (issuer, audience) = ("https://id.example/realms/ossrep".to_owned(), "customer-service".to_owned());
         let (jwks_url, roles) = (format!("{issuer}/certs"), vec!["customer".to_owned()]);
-        let (role_claims, insecure_http, keys_grace_seconds) = (Vec::new(), false, hour());
-        IssuerConfig { issuer, audience, jwks_url, roles, role_claims, insecure_http, keys_grace_seconds }
+        let (role_claims, insecure_http, keys_grace_seconds, docs_client) = (Vec::new(), false, hour(), None);
+        IssuerConfig { issuer, audience, jwks_url, roles, role_claims, insecure_http, keys_grace_seconds, docs_client }
     }
 
     #[test]

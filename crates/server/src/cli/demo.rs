@@ -39,6 +39,13 @@ pub(super) fn base_url(address: SocketAddr) -> String {
     format!("http://{local}")
 }
 
+/// Whose pages may ask a demonstration's provider: those of the configured origins, and this service's own under
+/// both names of this machine.
+pub(super) fn origins(config: &Config, address: SocketAddr) -> Vec<String> {
+    let own = [base_url(address), format!("http://localhost:{}", address.port())];
+    config.http_cors_origins.iter().cloned().chain(own).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -122,11 +122,12 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         store.files().note(lock).map_err(Failure::failed)?;
     }
     let mut issuers = config.issuers.clone();
-    let mut provider = Router::new();
+    let (mut provider, mut links) = (Router::new(), api::Links::default());
     if let Some(demo) = &demo {
-        let Begun { issuer, router } = demo.begin(&store, clock.clone(), random.clone(), &zone, &base).await?;
+        let Begun { issuer, router, log_in } = demo.begin(&store, clock.clone(), random.clone(), &zone, &base).await?;
         issuers.push(issuer);
         provider = router;
+        links = api::Links { log_in: Some(log_in), management: Some(demo::base_url(management_address)) };
     }
     let authenticator = Arc::new(Authenticator::new(issuers, clock.clone()).map_err(Failure::usage)?);
     let metrics = Arc::new(Metrics::default());
@@ -155,7 +156,8 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         cors_origins: config.http_cors_origins.clone(),
         proxies: config.proxies(),
     });
-    let router = api::router(Arc::clone(&app)).merge(provider);
+    let provider = api::open_to_pages_of(provider, &app, demo::origins(config, address));
+    let router = api::router(Arc::clone(&app)).merge(provider).merge(api::index(&app, links));
     let banner = demo.map(|demo| demo.banner(&base, &demo::base_url(management_address)));
     let limits = Limits {
         connections: places(config.http_max_connections),

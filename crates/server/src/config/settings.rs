@@ -84,7 +84,7 @@ pub static SETTINGS: &[Setting] = &[
             "issuers",
             Kind::Issuers,
             None,
-            "The OpenID providers whose tokens count. Each table has `issuer` (the exact `iss`), `audience`, `jwks_url`, `roles` (those it may grant), and optionally `role_claims`, `insecure_http` and `keys_grace_seconds` (how long its last keys count when it suddenly publishes none; 3600).",
+            "The OpenID providers whose tokens count. Each table has `issuer` (the exact `iss`), `audience`, `jwks_url`, `roles` (those it may grant), and optionally `role_claims`, `insecure_http`, `docs_client` (the public client as which people log in on /api/docs) and `keys_grace_seconds` (how long its last keys count when it suddenly publishes none; 3600).",
         )
     },
     setting("zone", Kind::Zone, Some("America/Chicago"), "The zone in which the market counts its days (IANA name)."),

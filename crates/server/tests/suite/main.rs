@@ -17,6 +17,7 @@ mod support;
 
 mod audit_guard;
 mod auth;
+mod browser;
 mod cli;
 mod coverage;
 mod crash;

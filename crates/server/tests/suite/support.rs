@@ -139,7 +139,8 @@ impl Service {
         let authenticator = Arc::new(Authenticator::new(vec![provider.issuer_config()], clock.clone()).unwrap());
         let app_clock = Arc::new(AppClock { clock: clock.clone(), panics: AtomicBool::new(false) });
         let app = App::new(parts(Arc::clone(&store), authenticator, app_clock.clone(), limits));
-        let router = api::router(Arc::clone(&app)).merge(oidc::router(provider));
+        let index = api::index(&app, api::Links::default());
+        let router = api::router(Arc::clone(&app)).merge(oidc::router(provider)).merge(index);
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
         let listening = listen::Limits {

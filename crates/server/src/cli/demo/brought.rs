@@ -54,6 +54,8 @@ pub(in crate::cli) struct Begun {
     pub(in crate::cli) issuer: IssuerConfig,
     /// Its provider's pages.
     pub(in crate::cli) router: Router,
+    /// The path at which somebody logs in to get a token.
+    pub(in crate::cli) log_in: &'static str,
 }
 
 impl Demo {
@@ -125,7 +127,7 @@ impl Demo {
         let issuer = format!("{base}{}", oidc::PATH);
         self.prepare(store, clock.now(), zone, &issuer).await?;
         let provider = provider(issuer, store, clock, random)?;
-        Ok(Begun { issuer: provider.issuer_config(), router: oidc::router(provider) })
+        Ok(Begun { issuer: provider.issuer_config(), router: oidc::router(provider), log_in: oidc::LOG_IN })
     }
 
     /// Links the sample people to `issuer`, which changes with the address.
@@ -158,7 +160,8 @@ impl Demo {
             // Writing to a String does not fail.
             let _ = writeln!(text, "{words}");
         };
-        line(format_args!("\n  API          {base}/api            described at {base}/api/openapi.json"));
+        line(format_args!("\n  Start here   {base}/"));
+        line(format_args!("  API          {base}/api            try it out at {base}/api/docs"));
         line(format_args!("  OpenID       {base}{}", oidc::PATH));
         line(format_args!("  Health       {management}/health/ready   metrics at {management}/metrics"));
         if let Some(business) = self.as_of {

@@ -28,6 +28,7 @@ impl ServeArgs {
 pub(in crate::cli) struct Begun {
     pub(in crate::cli) issuer: IssuerConfig,
     pub(in crate::cli) router: Router,
+    pub(in crate::cli) log_in: &'static str,
 }
 
 impl Demo {

@@ -16,11 +16,16 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::people::{self, Client, Kind};
-use super::{Code, Provider, ProviderError, page};
+use super::{Code, Provider, ProviderError, TOKEN_SECONDS, page};
 use crate::auth::is_loopback;
 
 /// Where the provider is mounted; the issuer's address ends with it.
 pub const PATH: &str = "/demo/oidc";
+
+/// Where somebody logs in without an application, to get a token to use by hand.
+pub const LOG_IN: &str = "/demo/oidc/login";
+
+const AUTH: &str = "/demo/oidc/auth";
 
 /// The largest form in bytes.
 const MAX_FORM: usize = 16 * 1024;
@@ -31,6 +36,7 @@ pub fn router(provider: Arc<Provider>) -> Router {
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/certs", get(certs))
         .route("/auth", get(authorize).post(log_in))
+        .route("/login", get(show_log_in).post(log_in_by_hand))
         .route("/token", post(token))
         .route("/userinfo", get(user_info).post(user_info))
         .route("/logout", get(log_out).post(log_out_form))
@@ -172,7 +178,7 @@ fn send_back(provider: &Provider, mut to: Url, params: &Params, answer: &[(&str,
 async fn authorize(State(provider): Provided, query: Result<Query<Pairs>, QueryRejection>) -> Response {
     let Ok(params) = Params::from_query(query) else { return page::refused("The request cannot be read.") };
     match check(&provider, &params) {
-        Ok(_) => page::log_in(&params.0, false),
+        Ok(_) => page::log_in(AUTH, &params.0, false),
         Err(response) => *response,
     }
 }
@@ -186,7 +192,7 @@ async fn log_in(State(provider): Provided, parts: Parts, form: Result<Form<Pairs
     let name = params.get("username").unwrap_or_default();
     let Some(user) = people::log_in(name, params.get("password").unwrap_or_default()) else {
         provider.failed(name, &parts);
-        return page::log_in(&params.0, true);
+        return page::log_in(AUTH, &params.0, true);
     };
     let code = provider.session(client, user, params.get("scope").unwrap_or("openid")).and_then(|session| {
         let code = Code {
@@ -201,6 +207,25 @@ async fn log_in(State(provider): Provided, parts: Parts, form: Result<Form<Pairs
         Ok(code) => send_back(&provider, redirect, &params, &[("code", &code)]),
         Err(error) => OAuthError::from(error).into_response(),
     }
+}
+
+async fn show_log_in() -> Response {
+    page::log_in(LOG_IN, &[], false)
+}
+
+async fn log_in_by_hand(
+    State(provider): Provided,
+    parts: Parts,
+    form: Result<Form<Pairs>, FormRejection>,
+) -> Result<Response, OAuthError> {
+    let params = Params::from_form(form)?;
+    let name = params.get("username").unwrap_or_default();
+    let Some(user) = people::log_in(name, params.get("password").unwrap_or_default()) else {
+        provider.failed(name, &parts);
+        return Ok(page::log_in(LOG_IN, &[], true));
+    };
+    let token = provider.access_token(user.name, user.role, people::PUBLIC, None, "openid")?;
+    Ok(page::token(user, &token, TOKEN_SECONDS / 60))
 }
 
 async fn token(

@@ -25,7 +25,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::auth::IssuerConfig;
-pub use endpoints::{PATH, router};
+pub use endpoints::{LOG_IN, PATH, router};
 use people::Client;
 pub use people::{USERS, User, subject_of};
 use tickets::Tickets;
@@ -145,6 +145,7 @@ impl Provider {
             // Whoever lets the demonstration listen beyond loopback has said so on the command line.
             insecure_http: true,
             keys_grace_seconds: 0,
+            docs_client: Some(people::PUBLIC.to_owned()),
         }
     }
 

@@ -1,54 +1,34 @@
-//! The pages of the demonstration provider: log-in, signed out, and refusals that may not be redirected.
+//! The pages of the demonstration provider: log-in, a token to paste, signed out, and refusals that may not be
+//! redirected.
 
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
-use super::endpoints::PATH;
-use super::people::USERS;
+use super::people::{USERS, User};
+use crate::html::page_with_form;
 use domain::input::Named as _;
 
-const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem;\
-    color:#1a1a1a;background:#fff}label{display:block;margin-top:1rem;font-weight:600}\
-    input{font:inherit;padding:.5rem;width:100%;max-width:20rem;border:1px solid #595959;border-radius:.25rem}\
-    button{font:inherit;margin-top:1.5rem;padding:.5rem 1.5rem;border:0;border-radius:.25rem;background:#0b5394;\
-    color:#fff}[role=alert]{border-left:.3rem solid #b00020;padding:.5rem 1rem;background:#fdecee}\
-    table{border-collapse:collapse;margin-top:1rem}th,td{text-align:left;padding:.25rem 1rem .25rem 0;\
-    border-bottom:1px solid #ddd}:focus-visible{outline:3px solid #ffb000;outline-offset:2px}";
-
 fn page(status: StatusCode, title: &str, content: &Markup) -> Response {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – OSSREP demonstration" }
-                style { (STYLE) }
-            }
-            body { main { h1 { (title) } (content) } }
-        }
-    };
-    // No form-action: browsers apply it to the redirect after the log-in too, which leads to the client.
-    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+    // A log-in is answered with a redirect to the client.
+    let page = page_with_form(title, content);
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (status, headers, Html(page.into_string())).into_response()
+    (status, headers, page).into_response()
 }
 
-/// The log-in page. The request's parameters travel along in the form: the provider keeps nothing before
-/// the password is right.
-pub(super) fn log_in(request: &[(String, String)], failed: bool) -> Response {
+/// The log-in page, whose form goes to `action`. The request's parameters travel along in it: the provider keeps
+/// nothing before the password is right.
+pub(super) fn log_in(action: &str, request: &[(String, String)], failed: bool) -> Response {
     let content = html! {
         p { "This is the built-in provider of a demonstration. Everybody's password is the user name." }
         @if failed {
             p role="alert" id="failed" { "User name or password is wrong. Please try again." }
         }
-        form method="post" action={ (PATH) "/auth" } {
+        form method="post" action=(action) {
             @for (name, value) in request.iter().filter(|(name, _)| name != "username" && name != "password") {
                 input type="hidden" name=(name) value=(value);
             }
@@ -71,6 +51,18 @@ pub(super) fn log_in(request: &[(String, String)], failed: bool) -> Response {
         }
     };
     page(StatusCode::OK, "Sign in", &content)
+}
+
+/// What somebody gets who logged in without an application: a token to use by hand.
+pub(super) fn token(user: &User, token: &str, minutes: i64) -> Response {
+    let content = html! {
+        p { "You are " strong { (user.name) } ", " (user.about) ". This access token lasts for " (minutes) " minutes." }
+        pre #token { (token) }
+        p { "Send it with each request as " code { "Authorization: Bearer …" } ", or paste it under “Authorize” in the "
+            a href="/api/docs" { "API documentation" } "." }
+        p { a href="/" { "Start" } }
+    };
+    page(StatusCode::OK, "Signed in", &content)
 }
 
 /// The page after a log-out without an address to go back to.

@@ -44,9 +44,12 @@ pub(super) struct Client {
     pub(super) kind: Kind,
 }
 
+/// The client that is anyone's program.
+pub(super) const PUBLIC: &str = "demo";
+
 /// Every client.
 pub(super) const CLIENTS: [Client; 6] = [
-    Client { id: "demo", kind: Kind::Public },
+    Client { id: PUBLIC, kind: Kind::Public },
     Client { id: "portal", kind: Kind::Confidential },
     Client { id: "billing", kind: Kind::Service(Role::Billing) },
     Client { id: "meter", kind: Kind::Service(Role::Meter) },

@@ -11,7 +11,11 @@ use similar_asserts::assert_eq;
 use std::sync::Arc;
 use tower::ServiceExt;
 
-use crate::{on_both_engines, support::Service};
+use crate::{
+    on_both_engines,
+    process::{self, Place},
+    support::Service,
+};
 
 on_both_engines! { only_preflights_differ, listed_origins_may_read }
 
@@ -78,6 +82,32 @@ async fn only_preflights_differ(service: Service) {
         for name in ["authorization", "content-type", "if-match", "idempotency-key", "traceparent", "x-request-id"] {
             assert!(headers.contains(name), "{name}: {headers}");
         }
+    }
+}
+
+/// Of the real program: the demonstration's provider stands beside the API's routes, not among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demonstrations_provider_is_open_to_the_same_pages() {
+    let place = Place::new(store::EngineKind::Sqlite).await;
+    let service = place.serve(&["--http-cors-origins", PORTAL]).await;
+    let own = service.base.replace("127.0.0.1", "localhost");
+    let client = process::client();
+    let allowed = |answer: &reqwest::Response| {
+        answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    for (origin, listed) in [(PORTAL, true), (own.as_str(), true), ("https://portal.example.evil", false)] {
+        let expected = listed.then(|| origin.to_owned());
+        let url = format!("{}/demo/oidc/token", service.base);
+        let preflight = client.request(reqwest::Method::OPTIONS, &url).header("origin", origin);
+        let preflight = preflight.header("access-control-request-method", "POST").send().await.unwrap();
+        assert_eq!((preflight.status().as_u16(), allowed(&preflight)), (204, expected.clone()), "{origin}");
+        let form = "grant_type=password&client_id=demo&username=alice&password=alice";
+        let token = client.post(&url).header("origin", origin).body(form);
+        let token = token.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+        assert_eq!((token.status().as_u16(), allowed(&token)), (200, expected), "{origin}");
+        let discovery = format!("{}/demo/oidc/.well-known/openid-configuration", service.base);
+        let discovery = client.get(discovery).header("origin", origin).send().await.unwrap();
+        assert_eq!(allowed(&discovery).is_some(), listed, "{origin}");
     }
 }
 

@@ -265,6 +265,9 @@ async fn every_answer_has_the_safe_headers(service: Service) {
         nobody.send("OPTIONS", "/api/customer", &[], None).await,
         nobody.get("/api/openapi.json").await,
         nobody.get("/api/docs").await,
+        nobody.get("/api/docs/page.js").await,
+        nobody.get("/api/docs/swagger-ui.css").await,
+        nobody.get("/").await,
         nobody.get("/problems/not-found").await,
     ];
     for answer in answers {
