@@ -61,7 +61,7 @@ pub const SELECT: &str = ONE.as_str();
 
 const UPDATE_BALANCE: Text = Text::update(
     "account",
-    Balance::COLUMNS,
+    &[Balance::COLUMNS],
     3,
     " WHERE customer_id = $1 AND account_id = $2 AND (balance_as_of IS NULL OR balance_as_of < $9)",
 );

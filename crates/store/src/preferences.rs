@@ -16,29 +16,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, StoreError,
-    db::{Columns, Text, columns, params, sql, statements},
+    db::{Columns, Param, Text, columns, params, sql, statements},
     sealed::{self, SealedRow, reveal},
 };
 
 columns! {
-    /// What a customer chose.
-    PreferenceRow of "p" {
-        bill_delivery: BillDelivery, bill_ready: bool, payment_due: bool, outage_alerts: bool, high_usage_alerts: bool,
-        auto_pay_enabled: bool, payment_method_id: Option<String>, language: Language, email_status: EmailStatus,
-        sms_consent: bool, sms_consent_at: Option<Instant>, marketing_consent: bool,
-        marketing_consent_at: Option<Instant>, sealed: Vec<u8>,
+    /// The choices that stand alone, and the mailing address.
+    PreferenceRow of "p" { bill_delivery: BillDelivery, sealed: Vec<u8> }
+}
+
+columns! {
+    for AutoPay of "p" { enabled as "auto_pay_enabled": bool, payment_method as "payment_method_id": Option<String> }
+}
+
+columns! {
+    for Notifications of "p" {
+        bill_ready: bool, payment_due: bool, outage_alerts: bool, high_usage_alerts: bool,
     }
 }
 
+columns! {
+    for Communication of "p" {
+        language: Language, email_status: EmailStatus, sms_consent: bool, sms_consent_at: Option<Instant>,
+        marketing_consent: bool, marketing_consent_at: Option<Instant>,
+    }
+}
+
+/// All columns of the table: first those that only a new row sets, then the rest, in the order of [`bind`].
+pub(crate) const COLUMNS: &[&[(&str, &str)]] = &[
+    &[("customer_id", "int8"), ("version", "int8"), ("updated_at", "timestamptz")],
+    PreferenceRow::COLUMNS,
+    AutoPay::COLUMNS,
+    Notifications::COLUMNS,
+    Communication::COLUMNS,
+];
+
 const UPDATE_ALL: Text = Text::update(
     "preference",
-    PreferenceRow::COLUMNS,
+    COLUMNS.split_at(1).1,
     3,
     ", version = version + 1, updated_at = $2 WHERE customer_id = $1",
 );
 
 statements! {
-    FIND = {sql!("SELECT k.wrapped, p.version, " [PreferenceRow] "
+    FIND = {sql!("SELECT k.wrapped, p.version, " [PreferenceRow] ", " [AutoPay] ", " [Notifications] ", " [Communication] "
         FROM preference p JOIN customer_key k ON k.customer_id = p.customer_id
         WHERE p.customer_id = $1")};
     UPDATE = { UPDATE_ALL.as_str() };
@@ -104,72 +125,13 @@ pub(crate) fn seal_label(key: &DataKey, customer: CustomerId, row: i64, label: &
     sealed::seal(key, customer, row, &PaymentMethodSealedV1 { label: reveal!(label) })
 }
 
-impl PreferenceRow {
-    fn open(self, version: i64, key: &DataKey, customer: CustomerId) -> Result<Preferences, StoreError> {
-        let Self {
-            bill_delivery,
-            bill_ready,
-            payment_due,
-            outage_alerts,
-            high_usage_alerts,
-            auto_pay_enabled: enabled,
-            payment_method_id: payment_method,
-            language,
-            email_status,
-            sms_consent,
-            sms_consent_at,
-            marketing_consent,
-            marketing_consent_at,
-            sealed,
-        } = self;
-        Ok(Preferences {
-            bill_delivery,
-            notifications: Notifications { bill_ready, payment_due, outage_alerts, high_usage_alerts },
-            auto_pay: AutoPay { enabled, payment_method },
-            mailing_address: sealed::open::<PreferenceSealedV1>(key, customer, customer.get(), &sealed)?.open(),
-            communication: Communication {
-                language,
-                email_status,
-                sms_consent,
-                sms_consent_at,
-                marketing_consent,
-                marketing_consent_at,
-            },
-            version,
-        })
-    }
-
-    /// The row of some preferences, sealed.
-    pub(crate) fn seal(preferences: &Preferences, key: &DataKey, customer: CustomerId) -> Result<Self, StoreError> {
-        let Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication, version: _ } =
-            preferences.clone();
-        let Notifications { bill_ready, payment_due, outage_alerts, high_usage_alerts } = notifications;
-        let AutoPay { enabled, payment_method } = auto_pay;
-        let Communication {
-            language,
-            email_status,
-            sms_consent,
-            sms_consent_at,
-            marketing_consent,
-            marketing_consent_at,
-        } = communication;
-        Ok(Self {
-            bill_delivery,
-            bill_ready,
-            payment_due,
-            outage_alerts,
-            high_usage_alerts,
-            auto_pay_enabled: enabled,
-            payment_method_id: payment_method,
-            language,
-            email_status,
-            sms_consent,
-            sms_consent_at,
-            marketing_consent,
-            marketing_consent_at,
-            sealed: sealed::seal(key, customer, customer.get(), &PreferenceSealedV1::of(&mailing_address))?,
-        })
-    }
+/// The values of a row, the mailing address sealed.
+pub(crate) fn bind(preferences: &Preferences, key: &DataKey, customer: CustomerId) -> Result<Vec<Param>, StoreError> {
+    let Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication, version: _ } =
+        preferences.clone();
+    let sealed = sealed::seal(key, customer, customer.get(), &PreferenceSealedV1::of(&mailing_address))?;
+    let row = PreferenceRow { bill_delivery, sealed };
+    Ok([row.bind(), auto_pay.bind(), notifications.bind(), communication.bind()].into_iter().flatten().collect())
 }
 
 /// A customer's preferences.
@@ -179,7 +141,11 @@ pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Preference
     let mut row = row.read();
     let (wrapped, version): (Vec<u8>, i64) = (row.get()?, row.get()?);
     let (key, customer) = (session.key(&wrapped)?, session.customer());
-    let found = PreferenceRow::read(&mut row)?.open(version, &key, customer)?;
+    let PreferenceRow { bill_delivery, sealed } = Columns::read(&mut row)?;
+    let (auto_pay, notifications) = (Columns::read(&mut row)?, Columns::read(&mut row)?);
+    let communication = Columns::read(&mut row)?;
+    let mailing_address = sealed::open::<PreferenceSealedV1>(&key, customer, customer.get(), &sealed)?.open();
+    let found = Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication, version };
     Ok(Some(session.guard(found, Categories::PREFERENCE)))
 }
 
@@ -187,7 +153,7 @@ pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Preference
 pub async fn update(change: &mut Change<'_>, preferences: &Preferences) -> Result<(), StoreError> {
     let key = change.own_key().await?;
     let mut row = params![change.now()];
-    row.extend(PreferenceRow::seal(preferences, &key, change.customer())?.bind());
+    row.extend(bind(preferences, &key, change.customer())?);
     Ok(change.change_one(&UPDATE, row).await?)
 }
 

@@ -213,9 +213,10 @@ impl Text {
         this.add(") SELECT * FROM unnest(").list(lists, Form::Array).add(")")
     }
 
-    /// An UPDATE of the columns, whose parameters begin with the given number; `rest` is what else it sets, and where.
-    pub(crate) const fn update(table: &str, columns: &[(&str, &str)], first: usize, rest: &str) -> Self {
-        Self::new().add("UPDATE ").add(table).add(" SET ").list(&[columns], Form::Assignment(first)).add(rest)
+    /// An UPDATE of the columns of some lists, whose parameters begin with the given number; `rest` is what else it
+    /// sets, and where.
+    pub(crate) const fn update(table: &str, lists: &[&[(&str, &str)]], first: usize, rest: &str) -> Self {
+        Self::new().add("UPDATE ").add(table).add(" SET ").list(lists, Form::Assignment(first)).add(rest)
     }
 
     /// The text.
@@ -253,7 +254,7 @@ mod tests {
         let arrays = "INSERT INTO t (id, type, sealed) SELECT * FROM unnest($1::int8[], $2::text[], $3::bytea[])";
         assert_eq!(Text::insert_arrays("t", &[all]).as_str(), arrays);
         let update = "UPDATE t SET id = $9, type = $10, sealed = $11 WHERE x = $1";
-        assert_eq!(Text::update("t", all, 9, " WHERE x = $1").as_str(), update);
+        assert_eq!(Text::update("t", &[all], 9, " WHERE x = $1").as_str(), update);
         assert_eq!(Sample { id: 1, kind: "a".into(), sealed: None }.bind().len(), all.len());
     }
 }

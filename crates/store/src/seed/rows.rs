@@ -12,8 +12,7 @@ use super::{
 use crate::{
     accounts, customers,
     db::{Columns, Text},
-    links,
-    preferences::{self, PreferenceRow},
+    links, preferences,
     premises::{self, ServicePointSealedV1},
     sealed::{self, reveal},
 };
@@ -64,10 +63,8 @@ inserts! {
         reported_at 5 timestamptz, sealed 6 bytea }
 }
 
-const OF_PREFERENCE: &[&[(&str, &str)]] =
-    &[&[("customer_id", "int8"), ("version", "int8"), ("updated_at", "timestamptz")], PreferenceRow::COLUMNS];
-const ONE_PREFERENCE: Text = Text::insert("preference", OF_PREFERENCE);
-const MANY_PREFERENCES: Text = Text::insert_arrays("preference", OF_PREFERENCE);
+const ONE_PREFERENCE: Text = Text::insert("preference", preferences::COLUMNS);
+const MANY_PREFERENCES: Text = Text::insert_arrays("preference", preferences::COLUMNS);
 
 static PREFERENCE: Sql = Sql::new("PREFERENCE", ONE_PREFERENCE.as_str(), MANY_PREFERENCES.as_str(), false);
 pub(super) static OWN: &[&Sql] = &[&PREFERENCE];
@@ -181,7 +178,7 @@ impl Rows {
             self.links.push(params![issuer.as_str(), hash, number, created_at]);
         }
         let mut row = params![number, 1_i64, created_at];
-        row.extend(PreferenceRow::seal(preferences, &owner.key, id)?.bind());
+        row.extend(preferences::bind(preferences, &owner.key, id)?);
         self.preferences.push(row);
         for (row_id, PaymentMethod { id: method, label, expires }) in (1_i64..).zip(payment_methods) {
             let sealed = preferences::seal_label(&owner.key, id, row_id, label)?;
