@@ -55,9 +55,6 @@ impl<T> Guarded<T> {
     }
 
     /// Calculates with the value, which may fail; the result stays guarded.
-    ///
-    /// # Errors
-    /// What the calculation says.
     pub fn try_map<U, E>(self, calculate: impl FnOnce(T) -> Result<U, E>) -> Result<Guarded<U>, E> {
         let (customer, categories) = (self.customer, self.categories);
         calculate(self.value).map(|value| Guarded { value, customer, categories })

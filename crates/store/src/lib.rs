@@ -130,9 +130,6 @@ impl Store {
     }
 
     /// Looks up which customer an identity is linked to; the first step of every authenticated request.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
     pub async fn caller(
         &self,
         identity: Arc<Identity>,
@@ -150,9 +147,6 @@ impl Store {
     }
 
     /// Starts reading within a scope, in several statements which see one state of the database.
-    ///
-    /// # Errors
-    /// [`StoreError`] when no connection is free in time.
     pub async fn snapshot<'a>(&'a self, scope: &'a Scope) -> Result<Snapshot<'a>, StoreError> {
         Snapshot::take(self, scope).await
     }
@@ -176,9 +170,6 @@ impl Store {
     }
 
     /// Starts a chunk of a batch.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
     pub async fn batch<'a>(&'a self, crowd: &'a Crowd) -> Result<Batch<'a>, StoreError> {
         Batch::begin(self, crowd).await
     }

@@ -45,9 +45,6 @@ pub struct OutboxRow {
 }
 
 /// Lists the oldest events, for operators, each customer's in their order. They hold no personal data.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer.
 pub async fn list(
     store: &Store,
     delivered_too: bool,

@@ -187,7 +187,7 @@ fn earlier(row: Row, register: Register) -> Result<RegisterReading, StoreError> 
 /// where there are such; ordered by meter, register and instant.
 ///
 /// # Errors
-/// [`StoreError::TooMuch`] when there are more than `limit`; otherwise [`StoreError`] when the database does not answer or a row is corrupt.
+/// [`StoreError::TooMuch`] when there are more than `limit`.
 pub async fn series(
     session: &mut Session<'_>,
     meters: &Guarded<Vec<Served>>,

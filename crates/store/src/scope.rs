@@ -140,9 +140,6 @@ impl Caller {
     }
 
     /// The right of an owner.
-    ///
-    /// # Errors
-    /// [`Refusal`] says why not.
     pub fn own(&self, now: Instant) -> Result<Scope, Refusal> {
         let rule = self.reaching(Reach::Own)?;
         let link = self.link.as_ref().ok_or(Refusal::NotEnrolled)?;
@@ -160,9 +157,6 @@ impl Caller {
     }
 
     /// The right of staff or of a service to one customer's data.
-    ///
-    /// # Errors
-    /// [`Refusal`] says why not.
     pub fn of(&self, customer: CustomerId, reason: Option<AccessReason>) -> Result<Scope, Refusal> {
         let rule = self.reaching(Reach::Named)?;
         let actor = Arc::new(self.actor(&rule, self.basis(&rule, reason)?));
@@ -170,9 +164,6 @@ impl Caller {
     }
 
     /// The right of staff or of a service to many customers' data at once.
-    ///
-    /// # Errors
-    /// [`Refusal`] says why not.
     pub fn many(&self, reason: Option<AccessReason>) -> Result<Crowd, Refusal> {
         let rule = self.reaching(Reach::Many)?;
         Ok(Crowd { actor: Arc::new(self.actor(&rule, self.basis(&rule, reason)?)), rule })

@@ -246,9 +246,6 @@ statements! {
 }
 
 /// How far each register of the database has been read; it reads everything, for small databases.
-///
-/// # Errors
-/// [`StoreError`] when the database does not answer or a row is corrupt.
 pub async fn progress(store: &Store) -> Result<Vec<Progress>, StoreError> {
     let decode = |row: Row| {
         let mut row = row.read();
@@ -282,9 +279,6 @@ pub async fn append(
 
 impl Store {
     /// Marks the database as made for the demonstration, anchored at an instant.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
     pub async fn mark_demo(&self, anchor: Instant) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         tx.execute_one(open::mark_demo(), params![anchor]).await?;
