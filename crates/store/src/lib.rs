@@ -220,7 +220,8 @@ impl Store {
         found.into_iter().map(|one| one.open(&receipt)).collect()
     }
 
-    /// Starts the record of a refused request of a verified caller; `reason` is what staff said. Whoever refuses waits
+    /// Starts the record of a refused request of a verified caller; `reason` is what staff said, `whose` the
+    /// customer whom they had reached by then. Whoever refuses waits
     /// for it, whoever fails need not.
     ///
     /// # Errors
@@ -229,12 +230,13 @@ impl Store {
         &self,
         caller: &Caller,
         reason: Option<&AccessReason>,
+        whose: Option<CustomerId>,
         status: u16,
         resource: Option<String>,
     ) -> Result<audit::Submitted, StoreError> {
         let (at, kind) = (self.clock.now(), caller.kind());
         let link = caller.link.as_deref();
-        let customer = link.map(|link| link.customer);
+        let customer = whose.or_else(|| link.map(|link| link.customer));
         let role = caller.rule.as_ref().and_then(|rule| caller.role(rule.roles));
         let (identity, origin) = (Some(&caller.identity), &caller.origin);
         let who = self.who(at, link, customer, identity, origin)?;

@@ -2,7 +2,11 @@
 //! 404, 412, 422. Every authenticated request leaves its audit record before its answer begins: a read's starts here,
 //! beside its statement, a change's commits with it, and a refusal leaves one of its own.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant as Stopwatch};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Instant as Stopwatch,
+};
 
 use axum::{
     body::{Body, HttpBody},
@@ -10,7 +14,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use domain::policy::Reach;
+use domain::{ids::CustomerId, policy::Reach};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -39,6 +43,8 @@ pub(super) struct Authorized {
     /// The owner's right; others' depend on the path.
     own: Option<Scope>,
     reason: Option<AccessReason>,
+    /// Whom staff or a service reached: for the record of a refusal.
+    whose: Arc<OnceLock<CustomerId>>,
     path: Arc<Vec<(String, String)>>,
     query: Arc<str>,
     accept: &'static str,
@@ -57,7 +63,8 @@ impl Authorized {
         B: FromBody,
         S: Standing,
     {
-        let Self { app, route, caller, own, reason, path, query, accept, conditions, idempotency_key, body } = self;
+        let Self { app, route, caller, own, reason, whose, path, query, accept, conditions, idempotency_key, body } =
+            self;
         let [if_match, if_none_match] = conditions;
         let mut errors: Vec<ErrorAt> = Vec::new();
         let values: Vec<(&str, &str)> = path.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -75,6 +82,9 @@ impl Authorized {
             Some(scope) => Right::One(scope),
             None => right(&app, &caller, path.names(), reason).await?,
         };
+        if let Right::One(scope) = &right {
+            whose.get_or_init(|| scope.customer());
+        }
         let asked = match &right {
             Right::One(scope) if route.reads() => {
                 Some(Arc::new(app.store.asked(scope, resource.clone(), query.bounds())?))
@@ -155,11 +165,11 @@ async fn serve(
     if let Err(problem) = &answer
         && problem.status() != StatusCode::TOO_MANY_REQUESTS.as_u16()
     {
-        let Said { resource, reason } = said;
+        let Said { resource, reason, whose } = said;
         let failed = problem.status() >= 500;
         // A change that failed left nothing; a read that failed was asked for already.
         if !failed || route.reads() {
-            let record = app.store.refused(&caller, reason.as_ref(), problem.status(), resource);
+            let record = app.store.refused(&caller, reason.as_ref(), whose.get().copied(), problem.status(), resource);
             match record {
                 Ok(record) if !failed => record.durable().await.map_err(|_| store::StoreError::AuditUnavailable)?,
                 Err(error) if !failed => return Err(error.into()),
@@ -176,6 +186,7 @@ async fn serve(
 struct Said {
     resource: Option<String>,
     reason: Option<AccessReason>,
+    whose: Arc<OnceLock<CustomerId>>,
 }
 
 async fn authorized(
@@ -211,8 +222,9 @@ async fn authorized(
     }
     let query = parts.uri.query().unwrap_or_default().into();
     let (app, route, caller, path) = (Arc::clone(app), Arc::clone(route), Arc::clone(caller), Arc::new(path));
-    let reason = said.reason.clone();
-    run(Authorized { app, route, caller, own, reason, path, query, accept, conditions, idempotency_key, body }).await
+    let (reason, whose) = (said.reason.clone(), Arc::clone(&said.whose));
+    run(Authorized { app, route, caller, own, reason, whose, path, query, accept, conditions, idempotency_key, body })
+        .await
 }
 
 /// Which roles would do.

@@ -266,7 +266,8 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
     }
     let none = path_of(route, |_| NONE);
     let missing = format!("{request}-none");
-    let refusal = Left { role, reason: reason.clone(), ..left("refused", 404, Categories::NONE, None) };
+    let named = none.contains("/customers/").then_some(NONE);
+    let refusal = Left { role, reason: reason.clone(), ..left("refused", 404, Categories::NONE, named) };
     let mut records = vec![refusal];
     if none.contains("/customers/") && route.reads() {
         // The path itself names the customer: the record of the read began before the statement found nobody.
@@ -278,7 +279,7 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
     let again = asker.left.contains_key(&format!("{}-done", route.action));
     let outcome = if route.reads() { "asked" } else { "changed" };
     let (status, records) = if again && !route.reads() {
-        (409, Left { role, reason, ..left("refused", 409, Categories::NONE, None) })
+        (409, Left { role, reason, ..left("refused", 409, Categories::NONE, Some(customer)) })
     } else {
         (200, Left { role, reason, ..left(outcome, 200, rule.categories, Some(customer)) })
     };
