@@ -22,7 +22,8 @@ const PREFLIGHT: [(HeaderName, HeaderValue); 3] = [
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         // Swagger UI asks for tokens with X-Requested-With.
         HeaderValue::from_static(
-            "authorization,content-type,if-match,if-none-match,idempotency-key,traceparent,x-request-id,x-requested-with",
+            "authorization,content-type,if-match,if-none-match,idempotency-key,traceparent,x-access-reason,x-request-id,\
+             x-requested-with",
         ),
     ),
     (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),

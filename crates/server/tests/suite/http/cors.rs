@@ -79,7 +79,8 @@ async fn only_preflights_differ(service: Service) {
         );
         assert!(methods.contains("patch") && methods.contains("put"), "{methods}");
         assert!(vary.contains("origin"), "{vary}");
-        for name in ["authorization", "content-type", "if-match", "idempotency-key", "traceparent", "x-request-id"] {
+        let needed = ["authorization", "content-type", "if-match", "idempotency-key", "traceparent", "x-request-id"];
+        for name in needed.into_iter().chain(["x-access-reason"]) {
             assert!(headers.contains(name), "{name}: {headers}");
         }
     }
