@@ -1,6 +1,6 @@
 //! What operators do at the command line, with the record that it leaves.
 
-use std::{io::BufRead, sync::Arc};
+use std::{io::BufRead, path::Path, sync::Arc};
 
 use crypto::{Keyring, Random};
 use domain::{
@@ -12,7 +12,11 @@ use domain::{
 use crate::{
     DbError, Location, Store, StoreError,
     audit::{self, ActorKind, Dropped, Filter, Outcome, Plan, Record, Report, Shown, VerifyError, who},
-    db::{Db, postgres::Postgres, sqlite::Sqlite},
+    db::{
+        Db,
+        postgres::Postgres,
+        sqlite::{Sqlite, connect},
+    },
     keys,
 };
 
@@ -160,5 +164,24 @@ pub async fn verify_audit(
 ) -> Result<Report, VerifyError> {
     let db = look(location).await?;
     keys::compare(&db, keyring).await??;
-    audit::verify(&db, keyring, lines).await
+    // Read before the log: a checkpoint is noted after it is signed.
+    let missing = audit::missing(&db).await?;
+    let mut report = audit::verify(&db, keyring, lines).await?;
+    report.findings.extend(missing.map(audit::Finding::NotItsDatabases));
+    Ok(report)
+}
+
+/// Whether the file of the audit log is gone, of a database that saw its log signed: a start must not make another.
+///
+/// # Errors
+/// [`DbError`] when the database cannot be read.
+pub fn audit_file_is_gone(dir: &Path) -> Result<bool, DbError> {
+    let main = Sqlite::main_file(dir);
+    if !main.exists() || Sqlite::audit_file(dir).exists() {
+        return Ok(false);
+    }
+    let signed = "SELECT count(*) FROM audit_signed";
+    let signed = connect(&main, true)?.query_row(signed, [], |row| row.get::<_, i64>(0));
+    // A database whose migration was cut short has no such table.
+    Ok(signed.is_ok_and(|signed| signed > 0))
 }

@@ -203,6 +203,9 @@ async fn authorized(
         let is_id = value.len() <= 20 && value.bytes().all(|byte| byte.is_ascii_digit());
         format!("{}/{}", name.trim_end_matches("Id"), if is_id { value } else { "-" })
     });
+    // Said before anything is refused: a refusal's record holds it, too.
+    let reason = access_reason(app, &parts.headers);
+    said.reason = reason.as_ref().ok().cloned();
     let rule = caller.rule().map_err(|refusal| refused(refusal).detail(needed(route)))?;
     let own = match rule.reach {
         Reach::Own => Some(caller.own(app.clock.now()).map_err(refused)?),
@@ -218,7 +221,7 @@ async fn authorized(
         [Condition::read(&parts.headers, &header::IF_MATCH)?, Condition::read(&parts.headers, &header::IF_NONE_MATCH)?];
     let idempotency_key = if parts.method == Method::POST { idempotency_key(&parts.headers)? } else { None };
     if rule.reason {
-        said.reason = Some(access_reason(app, &parts.headers)?);
+        reason?;
     }
     let query = parts.uri.query().unwrap_or_default().into();
     let (app, route, caller, path) = (Arc::clone(app), Arc::clone(route), Arc::clone(caller), Arc::new(path));

@@ -281,6 +281,11 @@ async fn begin_anew(config: &Config, operator: Operator<'_>) -> Result<(), Failu
         // A file that is gone is made again, empty.
         database::bring_up(&location).await?;
     }
+    if store::missing_audit(&location).await.map_err(Failure::failed)?.is_none() {
+        return Err(Failure::failed(
+            "The audit log is the one of this database: nothing is lost, so none is begun anew.",
+        ));
+    }
     let done = store::begin_audit_anew(&location, &keyring, &SystemClock, &SystemRandom, operator).await;
     done.map_err(Failure::failed)?;
     print("The audit log that was is given up; the next start begins another one.")

@@ -107,7 +107,13 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         Authenticator::new(config.issuers.clone(), Arc::new(SystemClock)).map_err(Failure::usage)?;
     }
     match (&location, &demo) {
-        (Location::Directory(_), _) => database::bring_up(&location).await?,
+        (Location::Directory(dir), _) => {
+            if store::audit_file_is_gone(dir).map_err(Failure::failed)? {
+                let way = "put it back, or say that it is lost: `customer-service audit begin-anew --reason TEXT`";
+                return Err(Failure::failed(format_args!("The audit log of {} is gone: {way}.", dir.display())));
+            }
+            database::bring_up(&location).await?;
+        }
         (Location::Server(_), Some(_)) => {
             tracing::warn!("the demonstration brings the PostgreSQL schema up to date by itself");
             database::bring_up(&location).await?;

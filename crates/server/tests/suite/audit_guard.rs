@@ -268,14 +268,21 @@ async fn a_start_misses_the_log_of_its_database() {
     let serve = ["serve", "--demo", "--as-of", process::ANCHOR];
     let free = ["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
     let serve = [&serve[..], &free].concat();
-    for _ in ["deleted", "new"] {
-        let (code, said) = place.run(&serve).await;
-        assert!(code == 1 && said.contains("audit begin-anew"), "{code} {said}");
+    let (code, said) = place.run(&serve).await;
+    assert!(code == 1 && said.contains("audit begin-anew"), "{code} {said}");
+    assert!(!file.exists(), "a start that refuses makes none either");
+    // Another one in its place, which holds nothing.
+    store::migrate::sqlite(&place.data()).unwrap();
+    let (code, said) = place.run(&serve).await;
+    assert!(code == 1 && said.contains("audit begin-anew"), "{code} {said}");
+    for look in [&["doctor"][..], &["audit", "verify"]] {
+        let (code, said) = place.run(look).await;
+        assert!(code == 3 && said.contains("has none"), "{look:?}: {said}");
     }
-    let (code, said) = place.run(&["doctor"]).await;
-    assert!(code == 3 && said.contains("has none"), "{said}");
-    // Put back, it goes on.
+    // Put back, it goes on, and is not given up by mistake.
     exchange(&file, &other, Some(&kept));
+    let (code, said) = place.run(&["audit", "begin-anew", "--reason", "the disk is gone"]).await;
+    assert!(code == 1 && said.contains("nothing is lost"), "{code} {said}");
     let (code, said) = place.run(&["audit", "show", "--reason", "a test", "--request-id", "read-1"]).await;
     assert!(code == 0 && said.contains("getAccount"), "{said}");
     // Lost for good, somebody says so.

@@ -106,6 +106,9 @@ pub enum Finding {
         /// The last missing number.
         to: i64,
     },
+    /// The log is another one's, an older copy or gone: the main database saw a later checkpoint signed.
+    #[error("{0}")]
+    NotItsDatabases(String),
     /// A checkpoint stands outside the database, but not, or another one, inside.
     #[error("checkpoint {number} outside the database is not the one inside, or there is none")]
     CheckpointNotInside {
