@@ -6,7 +6,7 @@ use domain::{
     personal::Personal,
     policy::Categories,
     status::Status,
-    time::{Instant, LocalDate},
+    time::{HOUR, Instant, LocalDate},
     values::{AccountNumber, Money, Nickname},
 };
 use serde::{Deserialize, Serialize};
@@ -206,6 +206,9 @@ pub(crate) fn report_one() -> &'static crate::db::Sql {
     &REPORT
 }
 
+/// How far a report may lie ahead of our clock.
+const AHEAD: i64 = 24 * HOUR;
+
 /// What became of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Booked {
@@ -217,6 +220,8 @@ pub enum Booked {
     Unknown,
     /// Another balance was reported for the same instant.
     Contradicts,
+    /// It is reported as of a later day.
+    TooLate,
 }
 
 /// Stores reported balances: the newest of an account counts. The rows are locked in the order of their ids.
@@ -228,6 +233,7 @@ pub async fn report(batch: &mut Batch<'_>, reports: &[BalanceReport]) -> Result<
         let (account, customer): (AccountId, CustomerId) = (row.get()?, row.get()?);
         known.insert(account, (customer, Balance::read(&mut row)?));
     }
+    let latest = batch.now().plus(AHEAD);
     let mut booked = Vec::with_capacity(reports.len());
     for report in reports {
         let (account, balance) = (report.account_id, report.balance());
@@ -235,7 +241,10 @@ pub async fn report(batch: &mut Batch<'_>, reports: &[BalanceReport]) -> Result<
             booked.push(Booked::Unknown);
             continue;
         };
+        batch.compared(*customer);
         booked.push(match balance.balance_as_of.cmp(&last.balance_as_of) {
+            // A clock that is wrong must not silence every later report.
+            _ if report.as_of > latest => Booked::TooLate,
             std::cmp::Ordering::Less => Booked::Unchanged,
             std::cmp::Ordering::Equal if balance == *last => Booked::Unchanged,
             std::cmp::Ordering::Equal => Booked::Contradicts,

@@ -27,7 +27,7 @@ statements! {
     FIND = {"SELECT i.customer_id, k.wrapped, i.row_id, i.content_hash, i.sealed
         FROM idempotency i JOIN customer_key k ON k.customer_id = i.customer_id
         WHERE i.key_hash = $1 AND i.created_at > $2"};
-    FORGET = {"DELETE FROM idempotency WHERE customer_id = $1 AND created_at <= $2"};
+    FORGET = {"DELETE FROM idempotency WHERE (customer_id = $1 OR key_hash = $3) AND created_at <= $2"};
     KEEP = {"INSERT INTO idempotency (customer_id, key_hash, row_id, content_hash, created_at, sealed)
         VALUES ($1, $2, $3, $4, $5, $6)"};
     TRY_LOCK = {
@@ -131,7 +131,7 @@ impl Transaction<'_> {
         let data_key = change.own_key().await?;
         let (now, number) = (change.now(), key.number());
         let sealed = sealed::seal(&data_key, change.customer(), number, &IdempotencySealedV1 { answer })?;
-        change.change(&FORGET, params![now.plus(-LIFETIME)]).await?;
+        change.change(&FORGET, params![now.plus(-LIFETIME), key.key]).await?;
         Ok(change.change_one(&KEEP, params![key.key, number, key.content, now, sealed]).await?)
     }
 }

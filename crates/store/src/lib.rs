@@ -62,7 +62,7 @@ pub use crate::{
     guard::{Asked, Guarded, Receipt},
     links::Resource,
     open::{Location, OpenError, Options},
-    operate::{Operator, audit_file_is_gone, begin_audit_anew, missing_audit, verify_audit},
+    operate::{Operator, audit_file_is_gone, begin_audit_anew, main_file_is_gone, missing_audit, verify_audit},
     scope::{AccessReason, Caller, Crowd, Origin, Refusal, Scope},
     session::{Change, Session, Snapshot},
     transaction::{Act, Batch, Transaction},

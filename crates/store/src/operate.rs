@@ -171,6 +171,11 @@ pub async fn verify_audit(
     Ok(report)
 }
 
+/// Whether the main file is gone, whose audit log is there: a start must not make an empty one in its place.
+pub fn main_file_is_gone(dir: &Path) -> bool {
+    !Sqlite::main_file(dir).exists() && Sqlite::audit_file(dir).exists()
+}
+
 /// Whether the file of the audit log is gone, of a database that saw its log signed: a start must not make another.
 ///
 /// # Errors

@@ -237,7 +237,7 @@ async fn committed_after_all(store: &Store, customer: CustomerId, record_id: [u8
 }
 
 /// A chunk of a batch over many customers: it touches rows of accounts or meters, locks no customer and writes no
-/// event. It leaves one audit record, which names every customer whose rows it touched.
+/// event. It leaves one audit record, which names every customer whose rows it touched or compared.
 #[derive(Debug)]
 pub struct Batch<'a> {
     store: &'a Store,
@@ -245,11 +245,19 @@ pub struct Batch<'a> {
     tx: Tx,
     now: Instant,
     touched: BTreeSet<CustomerId>,
+    changed: bool,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) async fn begin(store: &'a Store, crowd: &'a Crowd) -> Result<Self, StoreError> {
-        Ok(Self { store, crowd, tx: store.db.begin().await?, now: store.clock.now(), touched: BTreeSet::new() })
+        Ok(Self {
+            store,
+            crowd,
+            tx: store.db.begin().await?,
+            now: store.clock.now(),
+            touched: BTreeSet::new(),
+            changed: false,
+        })
     }
 
     /// The instant of this batch.
@@ -269,12 +277,15 @@ impl<'a> Batch<'a> {
         sql: &'static Sql,
         more: Vec<Param>,
     ) -> Result<u64, DbError> {
+        self.compared(customer);
+        self.changed = true;
         let params = std::iter::once(Param::Int(customer.get())).chain(more).collect();
-        let touched = self.tx.execute(sql, params).await?;
-        if touched > 0 {
-            self.touched.insert(customer);
-        }
-        Ok(touched)
+        self.tx.execute(sql, params).await
+    }
+
+    /// Notes that what was sent was compared with a customer's rows: the answer tells something of them.
+    pub(crate) fn compared(&mut self, customer: CustomerId) {
+        self.touched.insert(customer);
     }
 
     /// Commits the chunk with its record; `detail` holds its counts.
@@ -282,7 +293,8 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// As [`Transaction::commit_all`].
     pub async fn commit(mut self, detail: String) -> Result<(), StoreError> {
-        let record = self.store.record(self.crowd.actor(), self.crowd.rule(), None, Outcome::Changed)?;
+        let outcome = if self.changed { Outcome::Changed } else { Outcome::Read };
+        let record = self.store.record(self.crowd.actor(), self.crowd.rule(), None, outcome)?;
         let id = self.store.random_id()?;
         let any = self.touched.first().copied();
         let record = audit::Record { detail: Some(detail), customers: self.touched.into_iter().collect(), ..record };

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::app::balances;
 
+/// Lines of one batch at most: more of them would hold up everybody else.
+const MOST_LINES: usize = 10_000;
+
 /// Lines of a batch, each as far as it can be read.
 type Lines<T> = Vec<Result<T, FieldError>>;
 
@@ -42,6 +45,10 @@ impl<T: FromInput> FromInput for Batch<T> {
             at.refuse(FieldError::new("wrong-type", "Write a list here."));
             return None;
         };
+        if lines.len() > MOST_LINES {
+            at.refuse(FieldError::new("too-many-lines", format!("Write at most {MOST_LINES} lines in one batch.")));
+            return None;
+        }
         let read = |line: &Node| {
             let mut errors = Vec::new();
             let read = T::from_input(line, &mut At::root(&mut errors));
@@ -103,6 +110,7 @@ async fn report_balances(call: Call<(), (), Given, Crowd>) -> Result<BatchResult
                 continue;
             }
             Booked::Unknown => ("unknown-account", "There is no such account."),
+            Booked::TooLate => ("in-the-future", "It is reported as of a day that has not come."),
             Booked::Contradicts => ("contradiction", "Another balance was reported for this account and instant."),
         };
         let (pointer, message) = ("/accountId".to_owned(), message.to_owned());

@@ -14,7 +14,10 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use domain::{ids::CustomerId, policy::Reach};
+use domain::{
+    ids::CustomerId,
+    policy::{Reach, Roles},
+};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -205,7 +208,8 @@ async fn authorized(
     });
     // Said before anything is refused: a refusal's record holds it, too.
     let reason = access_reason(app, &parts.headers);
-    said.reason = reason.as_ref().ok().cloned();
+    let staff = caller.identity().roles().intersects(Roles::STAFF);
+    said.reason = reason.as_ref().ok().filter(|_| staff).cloned();
     let rule = caller.rule().map_err(|refusal| refused(refusal).detail(needed(route)))?;
     let own = match rule.reach {
         Reach::Own => Some(caller.own(app.clock.now()).map_err(refused)?),

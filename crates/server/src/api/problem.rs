@@ -81,9 +81,11 @@ kinds! {
 /// What a field error's code means; `docs/problems.md` lists them.
 pub const FIELD_CODES: &[(&str, &str)] = &[
     ("blank", "The text is empty, or made of blanks or invisible characters only."),
+    ("contradiction", "Another value was reported for the same resource and instant."),
     ("duplicate-member", "One object names a member twice."),
     ("duplicate-parameter", "A query parameter stands there twice."),
     ("forbidden-character", "The text holds a control character, a bidi override or a character that no script uses."),
+    ("in-the-future", "The instant of the report has not come yet."),
     ("invalid-cursor", "The cursor is not one of this list's own, for this caller and these filters."),
     ("invalid-date", "Write a date of the calendar as YYYY-MM-DD, or an instant with its offset."),
     ("invalid-email", "Write an e-mail address such as name@example.com."),
@@ -113,7 +115,8 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("too-many-members", "An object of the body has more members than any of ours."),
     ("too-many-parameters", "The query has more parameters than any operation takes."),
     ("too-many-decimals", "The number has too many decimals."),
-    ("too-many-lines", "The text has too many lines."),
+    ("too-many-lines", "The text, or the batch, has too many lines."),
+    ("unknown-account", "There is no such account."),
     ("unknown-member", "There is no such member."),
     ("unknown-parameter", "There is no such query parameter."),
     ("unknown-payment-method", "Name a payment method that Billing has reported."),

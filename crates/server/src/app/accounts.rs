@@ -4,6 +4,7 @@ use domain::{
     accounts::{Account, AccountEdit, AccountTotals, Deactivation},
     events::{Event, EventType, Events, Subject, Transition},
     ids::AccountId,
+    input::FieldError,
     jobs::{NewJob, Task},
     status::Status,
 };
@@ -85,6 +86,9 @@ async fn possible(tx: &mut Transaction<'_>, current: &Account, deactivation: &De
     if in_service > 0 { Err(Failure::refused("in-service", &["move-out"])) } else { Ok(()) }
 }
 
+/// How far back an account may have ended.
+const DAYS_BACK: i64 = 270;
+
 impl Operation<Account> for Deactivation {
     async fn perform(
         &self,
@@ -94,6 +98,11 @@ impl Operation<Account> for Deactivation {
         current: &Account,
     ) -> Result<Option<Events>, Failure> {
         let Self { effective_date, reason } = *self;
+        if effective_date < app.zone.date(tx.now()).plus_days(-DAYS_BACK) {
+            let message = format!("Write a date of the last {DAYS_BACK} days, or a later one.");
+            let error = FieldError { pointer: "/effectiveDate".into(), ..FieldError::new("out-of-range", message) };
+            return Err(Failure::Fields(vec![error]));
+        }
         if !current.status.may_become(Status::Inactive) {
             return Err(Failure::refused("invalid-transition", &["reopen"]));
         }

@@ -108,6 +108,13 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
     }
     match (&location, &demo) {
         (Location::Directory(dir), _) => {
+            if store::main_file_is_gone(dir) {
+                let way = "put it back, or move the audit log away";
+                return Err(Failure::failed(format_args!(
+                    "The database of {} is gone, its audit log is there: {way}.",
+                    dir.display()
+                )));
+            }
             if store::audit_file_is_gone(dir).map_err(Failure::failed)? {
                 let way = "put it back, or say that it is lost: `customer-service audit begin-anew --reason TEXT`";
                 return Err(Failure::failed(format_args!("The audit log of {} is gone: {way}.", dir.display())));

@@ -294,4 +294,8 @@ async fn a_start_misses_the_log_of_its_database() {
     assert!(code == 0 && said.contains("the disk is gone"), "{said}");
     let (code, said) = place.run(&["audit", "verify"]).await;
     assert_eq!(code, 0, "{said}");
+    // The other way round: no empty database is made beside a log that tells of one.
+    exchange(&place.data().join("main.sqlite"), &place.data().join("main-kept"), None);
+    let (code, said) = place.run(&serve).await;
+    assert!(code == 1 && said.contains("is gone, its audit log is there"), "{code} {said}");
 }

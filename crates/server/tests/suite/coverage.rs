@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     ids::Id,
     policy::{Categories, Reach, Role, Roles, Rule},
+    time::{Clock, SystemClock, Zone},
 };
 use http::Method;
 use server::api::{route::Route, routes};
@@ -61,7 +62,7 @@ const NONE: i64 = 8_765_432_109;
 /// What an operation needs to be answered with 200, where the demonstration has nothing that lets it: a sample of a
 /// path parameter, whose it is, and the input.
 const SAMPLES: [(&str, i64, i64, &str); 2] = [
-    ("deactivateAccount", 1100, 10, r#"{"effectiveDate":"2025-01-15","reason":"closed"}"#),
+    ("deactivateAccount", 1100, 10, r#"{"effectiveDate":"TODAY","reason":"closed"}"#),
     (
         "reportBalances",
         NONE,
@@ -70,9 +71,10 @@ const SAMPLES: [(&str, i64, i64, &str); 2] = [
     ),
 ];
 
-fn sample(route: &Route) -> Option<(i64, i64, &'static str)> {
+fn sample(route: &Route) -> Option<(i64, i64, String)> {
     let found = SAMPLES.iter().find(|(action, ..)| *action == route.action);
-    found.map(|(_, id, customer, body)| (*id, *customer, *body))
+    let today = Zone::named("America/Chicago").unwrap().date(SystemClock.now()).to_string();
+    found.map(|(_, id, customer, body)| (*id, *customer, body.replace("TODAY", &today)))
 }
 
 const REASON: (&str, &str) = ("x-access-reason", "complaint; ticket=CS-4711");
@@ -199,7 +201,8 @@ async fn everybody_asks_for_everything(service: Service) {
                 (Some(rule), None) if rule.reach == Reach::Many => {
                     let body = sample(&route).map(|(_, _, body)| body);
                     let record = Left { role: name(role), ..left("changed", 200, rule.categories, None) };
-                    let answer = asker.ask(user, &route, route.path, &request, body, &[], Some(vec![record])).await;
+                    let answer =
+                        asker.ask(user, &route, route.path, &request, body.as_deref(), &[], Some(vec![record])).await;
                     assert_eq!(answer.status, 200, "{request}: {}", answer.body);
                 }
                 (rule, _) => refused(&mut asker, &route, rule.is_some(), user, role).await,
@@ -261,7 +264,7 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
     {
         let request = format!("{request}-unsaid-{number}");
         let record = Left { role, ..left("refused", 400, Categories::NONE, None) };
-        let answer = asker.ask(user, route, &path, &request, body, headers, Some(vec![record])).await;
+        let answer = asker.ask(user, route, &path, &request, body.as_deref(), headers, Some(vec![record])).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "access-reason-required"), "{request}");
     }
     let none = path_of(route, |_| NONE);
@@ -274,7 +277,7 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
         let asked = left("asked", 200, rule.categories, Some(NONE));
         records.push(Left { role, reason: reason.clone(), ..asked });
     }
-    let answer = asker.ask(user, route, &none, &missing, body, &[REASON], Some(records)).await;
+    let answer = asker.ask(user, route, &none, &missing, body.as_deref(), &[REASON], Some(records)).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not-found"), "{missing}");
     let again = asker.left.contains_key(&format!("{}-done", route.action));
     let outcome = if route.reads() { "asked" } else { "changed" };
@@ -283,7 +286,7 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
     } else {
         (200, Left { role, reason, ..left(outcome, 200, rule.categories, Some(customer)) })
     };
-    let answer = asker.ask(user, route, &path, &request, body, &[REASON], Some(vec![records])).await;
+    let answer = asker.ask(user, route, &path, &request, body.as_deref(), &[REASON], Some(vec![records])).await;
     assert_eq!(answer.status, status, "{request}: {}", answer.body);
     asker.left.entry(format!("{}-done", route.action)).or_default();
 }
@@ -300,8 +303,10 @@ async fn refused(asker: &mut Asker<'_>, route: &Route, allowed: bool, user: &str
     let mut answers = BTreeSet::new();
     // Whether there is such a resource makes no difference.
     for path in choices(route, "alice") {
+        let staff = role.is_some_and(|role| Roles::STAFF.intersects(Roles::of(&[role])));
         let record = Left {
             role: if allowed { name(role) } else { None },
+            reason: staff.then(|| "complaint/CS-4711".to_owned()),
             ..left("refused", status, Categories::NONE, customer_of(user))
         };
         // A failed authentication is recorded without waiting, and a flood of them in one record: see the other test.

@@ -53,7 +53,8 @@ async fn what_is_decided_anew_replaces_the_job(service: Service) {
     schedule(&service).await;
     // Meanwhile somebody ends it by hand, for another reason.
     let mjones = User::of(&service, "mjones").await;
-    let body = json!({"effectiveDate": "2025-01-15", "reason": "fraud"}).to_string();
+    let today = service.app.zone.date(service.clock.now());
+    let body = json!({"effectiveDate": today.to_string(), "reason": "fraud"}).to_string();
     let path = "/api/admin/accounts/1100/deactivate";
     let answer = mjones.send("POST", path, &[("x-access-reason", "complaint")], Some(&body)).await;
     assert_eq!(answer.status, 200, "{}", answer.body);

@@ -21,6 +21,7 @@ on_both_engines! {
     an_account_ends_later_by_itself,
     places_in_service_keep_an_account,
     balances_come_in_batches,
+    an_old_key_is_free,
     the_record_of_staff_outlives_the_customer,
     who_enrols_is_a_customer_at_once,
 }
@@ -149,7 +150,11 @@ async fn balances_come_in_batches(service: Service) {
     assert_eq!((&summary["dueAmount"], &summary["balanceAsOf"]), (&json!(10.5), &json!(now)));
     let records = records(&service, "batch-1").await;
     let touched: Vec<String> = records.iter().flat_map(|r| &r.customers).map(ToString::to_string).collect();
-    assert_eq!((records.len(), touched), (1, vec!["1".to_owned(), "10".to_owned()]), "one record a chunk");
+    assert_eq!(
+        (records.len(), touched),
+        (1, ["1", "2", "10"].map(str::to_owned).to_vec()),
+        "one record a chunk, with whom it compared"
+    );
     // The same again changes nothing; another value for the same instant is refused, visibly.
     let again = report(vec![line(1001, json!(20.25), now), line(1001, json!(99), now)]);
     let body = billing.send("POST", "/api/integration/balances", &[], Some(&again)).await.json();
@@ -159,6 +164,59 @@ async fn balances_come_in_batches(service: Service) {
         assert_eq!(answer.status.as_u16(), code, "{broken}");
     }
     assert_eq!(events(&service).await, [], "balances are no events");
+    // What was only compared is named, too; and so is a batch in which nothing could be read.
+    let guess = report(vec![line(1100, json!(99), now)]);
+    let asked = [
+        (guess.as_str(), "guess", &["10"][..]),
+        (r#"{"balances":[]}"#, "none", &[]),
+        (r#"{"balances":[1]}"#, "bad", &[]),
+    ];
+    for (batch, id, whom) in asked {
+        let id = [("x-request-id", id)];
+        assert_eq!(billing.send("POST", "/api/integration/balances", &id, Some(batch)).await.status, 200);
+        let records = crate::ask::records(&service, id[0].1).await;
+        let named: Vec<String> = records.iter().flat_map(|r| &r.customers).map(ToString::to_string).collect();
+        assert_eq!(
+            (records.len(), named.iter().map(String::as_str).collect::<Vec<_>>()),
+            (1, whom.to_vec()),
+            "{batch}"
+        );
+        assert_eq!(records[0].outcome, Outcome::Read, "nothing was changed");
+    }
+    // A wrong clock silences nobody, and a batch without end holds up nobody.
+    let body = billing
+        .send(
+            "POST",
+            "/api/integration/balances",
+            &[],
+            Some(&report(vec![line(1001, json!(1), "2999-01-01T00:00:00Z")])),
+        )
+        .await;
+    assert_eq!(body.json()["errors"][0]["code"], json!("in-the-future"));
+    let endless = format!(r#"{{"balances":[{}1]}}"#, "1,".repeat(10_000));
+    let answer = billing.send("POST", "/api/integration/balances", &[], Some(&endless)).await;
+    assert_eq!((answer.status.as_u16(), answer.errors()), (422, vec!["/balances:too-many-lines".to_owned()]));
+}
+
+/// An idempotency key that is older than a day is free, whoever's data it was used for.
+async fn an_old_key_is_free(service: Service) {
+    enrol_bare(&service).await;
+    let mjones = User::of(&service, "mjones").await;
+    let key = [REASON, ("idempotency-key", "again")];
+    let later = deactivate(today(&service).plus_days(30), "closed");
+    assert_eq!(mjones.send("POST", END, &key, Some(&later)).await.status, 200);
+    let other = "/api/admin/accounts/1001/deactivate";
+    assert_eq!(mjones.send("POST", other, &key, Some(&later)).await.code(), "idempotency-key-reused");
+    service.clock.forward(25 * HOUR);
+    let mjones = User::of(&service, "mjones").await;
+    let moved = deactivate(today(&service).plus_days(40), "moved");
+    let answer = mjones.send("POST", END, &key, Some(&moved)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    for long_ago in ["0001-01-01", "1999-12-31"] {
+        let body = json!({"effectiveDate": long_ago, "reason": "closed"}).to_string();
+        let answer = mjones.send("POST", END, &[REASON], Some(&body)).await;
+        assert_eq!((answer.status.as_u16(), answer.errors()), (422, vec!["/effectiveDate:out-of-range".to_owned()]));
+    }
 }
 
 /// Who looked is sealed under the customer's key only where the customer acted: a destroyed key takes the customer's
