@@ -180,7 +180,8 @@ pub fn routes() -> Vec<Route> {
         "Get a customer's profile",
         get_for_staff,
     )
-    .staff(Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN);
+    .staff(Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN)
+    .example(example!("getCustomerForStaff"));
     routes.extend(group("Staff", PROFILE, [staff]));
     routes
 }
