@@ -162,7 +162,8 @@ def main():
         print(f"| {over} / {under} | {ratios[0]} | {few} | {ratios[1]} | {many} |")
 
 
-ISSUER = "http://127.0.0.1:54398"
+# Below the ports that the system gives to clients: a client that waits for its own port would meet itself.
+ISSUER = "http://127.0.0.1:29398"
 try:
     main()
 finally:

@@ -265,7 +265,7 @@ pub(crate) fn connect(file: &Path, read_only: bool) -> Result<Connection, DbErro
     connection.busy_timeout(BUSY).map_err(error)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
     let pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-                   PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-4096;";
+                   PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-3072;";
     connection.execute_batch(pragmas).map_err(error)?;
     if read_only {
         connection.execute_batch("PRAGMA query_only=ON").map_err(error)?;
