@@ -4,9 +4,9 @@
 use serde::Serialize;
 
 use crate::{
-    ids::{AccountId, CustomerId, MeterId, PremiseId},
+    ids::{AccountId, CustomerId, EnrollmentId, MeterId, PremiseId, RequestId},
+    input::Named,
     named_enum,
-    status::{Status, StatusReason},
     time::LocalDate,
 };
 
@@ -31,6 +31,18 @@ named_enum! {
         MeterRemoved = "MeterRemoved",
         /// Customer preferences changed.
         PreferencesUpdated = "PreferencesUpdated",
+        /// A person asked to become a customer; nothing else is told before it is approved.
+        EnrollmentSubmitted = "EnrollmentSubmitted",
+        /// Somebody lives at a place now: service began.
+        OccupancyStarted = "OccupancyStarted",
+        /// Nobody of the account lives there any more: service ended. The meter stays.
+        OccupancyEnded = "OccupancyEnded",
+        /// The market has something to do.
+        MarketRequestOpened = "MarketRequestOpened",
+        /// A request to the market went on, or got another date.
+        MarketRequestChanged = "MarketRequestChanged",
+        /// The market need not do it any more.
+        MarketRequestCancelled = "MarketRequestCancelled",
     }
 }
 
@@ -45,20 +57,39 @@ pub enum Subject {
     Premise(AccountId, PremiseId),
     /// A meter at a premise.
     Meter(PremiseId, MeterId),
+    /// An enrolment, with what it is to become.
+    Enrollment(AccountId, PremiseId, EnrollmentId),
+    /// A request to the market, with what it is about.
+    MarketRequest(AccountId, PremiseId, RequestId),
 }
 
-/// From which status to which one, and why.
+/// From which status to which one, since when and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transition {
-    /// The status before.
-    pub from: Status,
-    /// The status after.
-    pub to: Status,
-    /// The first local date on which it counts.
-    pub effective_date: LocalDate,
-    /// Why.
-    pub reason: StatusReason,
+    from: &'static str,
+    to: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_date: Option<LocalDate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl Transition {
+    /// From one status to another.
+    pub fn new<S: Named>(from: S, to: S) -> Self {
+        Self { from: from.name(), to: to.name(), effective_date: None, reason: None }
+    }
+    /// The first local date on which the new status counts.
+    #[must_use]
+    pub fn on(self, date: LocalDate) -> Self {
+        Self { effective_date: Some(date), ..self }
+    }
+    /// Why: a listed code.
+    #[must_use]
+    pub fn because(self, reason: impl Named) -> Self {
+        Self { reason: Some(reason.name()), ..self }
+    }
 }
 
 /// One event, before it has its sequence.
@@ -82,6 +113,10 @@ struct Data<'a> {
     premise_id: Option<PremiseId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     meter_id: Option<MeterId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrollment_id: Option<EnrollmentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
     version: i64,
     changed: &'a [&'static str],
     #[serde(flatten)]
@@ -124,14 +159,31 @@ impl Event {
     /// When it does not encode: a defect.
     pub fn data(&self, customer: CustomerId, answered: i64) -> Result<String, serde_json::Error> {
         let Self { kind: _, subject, version, changed, transition } = self;
-        let (account_id, premise_id, meter_id) = match *subject {
-            Subject::Customer => (None, None, None),
-            Subject::Account(account) => (Some(account), None, None),
-            Subject::Premise(account, premise) => (Some(account), Some(premise), None),
-            Subject::Meter(premise, meter) => (None, Some(premise), Some(meter)),
+        let mut data = Data {
+            customer_id: customer,
+            account_id: None,
+            premise_id: None,
+            meter_id: None,
+            enrollment_id: None,
+            request_id: None,
+            version: version.unwrap_or(answered),
+            changed,
+            transition: *transition,
         };
-        let (version, transition) = (version.unwrap_or(answered), *transition);
-        let data = Data { customer_id: customer, account_id, premise_id, meter_id, version, changed, transition };
+        match *subject {
+            Subject::Customer => {}
+            Subject::Account(account) => data.account_id = Some(account),
+            Subject::Premise(account, premise) => (data.account_id, data.premise_id) = (Some(account), Some(premise)),
+            Subject::Meter(premise, meter) => (data.premise_id, data.meter_id) = (Some(premise), Some(meter)),
+            Subject::Enrollment(account, premise, enrollment) => {
+                (data.account_id, data.premise_id) = (Some(account), Some(premise));
+                data.enrollment_id = Some(enrollment);
+            }
+            Subject::MarketRequest(account, premise, request) => {
+                (data.account_id, data.premise_id) = (Some(account), Some(premise));
+                data.request_id = Some(request);
+            }
+        }
         serde_json::to_string(&data)
     }
 }

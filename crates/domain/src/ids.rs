@@ -69,6 +69,16 @@ ids! {
     ReadingId,
     /// Something that is to be done at an instant.
     JobId,
+    /// What a person asked for who wants to become a customer.
+    EnrollmentId,
+    /// A move-in or move-out.
+    MoveId,
+    /// What the market has to do.
+    RequestId,
+    /// What staff have to decide or look at; a question has the id of its task.
+    TaskId,
+    /// A log-in that leads to a customer.
+    IdentityId,
 }
 
 #[cfg(test)]

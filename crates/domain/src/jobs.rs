@@ -1,13 +1,22 @@
 //! Jobs: what was decided now and takes effect later, by itself. A job carries ids and listed codes, never personal
 //! data.
 
-use crate::{ids::AccountId, named_enum, status::StatusReason, time::Instant};
+use crate::{
+    ids::{AccountId, PremiseId},
+    named_enum,
+    status::StatusReason,
+    time::Instant,
+};
 
 named_enum! {
     /// What is to be done, as the job's row names it.
     JobKind {
         /// An account ends.
         DeactivateAccount = "deactivate-account",
+        /// Service begins at a premise.
+        StartService = "start-service",
+        /// Service ends at a premise.
+        EndService = "end-service",
     }
 }
 
@@ -16,6 +25,10 @@ named_enum! {
 pub enum Task {
     /// An account ends.
     DeactivateAccount(AccountId, StatusReason),
+    /// Service begins at a premise.
+    StartService(PremiseId),
+    /// Service ends at a premise.
+    EndService(PremiseId),
 }
 
 /// Something to be done at an instant, scheduled in the transaction that decided it.

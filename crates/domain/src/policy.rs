@@ -145,6 +145,9 @@ pub enum Reach {
     Named,
     /// That of many customers at once: a search, a list, a batch.
     Many,
+    /// That of a customer whom the operation makes, or finds by what the caller knows. A caller who is a customer
+    /// already works on their own data.
+    New,
 }
 
 /// What a route lets some roles do: one row of the route table by route and role. Authorization works from it.

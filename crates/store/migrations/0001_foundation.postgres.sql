@@ -34,21 +34,26 @@ CREATE TABLE customer (
     updated_at TIMESTAMPTZ NOT NULL,
     sealed BYTEA NOT NULL
 );
+CREATE INDEX customer_updated ON customer (updated_at, customer_id);
 
 -- Keyed hashes of normalised values: equality without the value.
 CREATE TABLE customer_lookup (
     customer_id BIGINT NOT NULL REFERENCES customer,
+    -- The premise that it follows from; 0 for the customer's own row.
+    subject_id BIGINT NOT NULL,
     kind TEXT NOT NULL,
     key_id BIGINT NOT NULL,
     hash BYTEA NOT NULL,
-    PRIMARY KEY (customer_id, kind, hash)
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (customer_id, subject_id, kind, hash)
 );
-CREATE INDEX customer_lookup_hash ON customer_lookup (kind, hash);
+CREATE INDEX customer_lookup_hash ON customer_lookup (kind, hash, created_at, customer_id);
 
 CREATE TABLE identity_link (
     issuer TEXT NOT NULL,
     subject_hash BYTEA NOT NULL,
     customer_id BIGINT NOT NULL REFERENCES customer,
+    identity_id BIGINT NOT NULL CONSTRAINT identity_link_id UNIQUE,
     created_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (issuer, subject_hash)
 );
@@ -73,6 +78,7 @@ CREATE TABLE account (
     sealed BYTEA NOT NULL,
     PRIMARY KEY (customer_id, account_id)
 );
+CREATE INDEX account_updated ON account (updated_at, account_id);
 
 -- What must be unique across customers stands in look-up tables of its own.
 CREATE TABLE account_number (
@@ -108,20 +114,26 @@ CREATE TABLE service_point (
 
 CREATE TABLE meter (
     meter_id BIGINT PRIMARY KEY,
-    service_point_id BIGINT NOT NULL REFERENCES service_point,
+    -- Null until it is installed; a removed meter stays where it was.
+    service_point_id BIGINT REFERENCES service_point,
     wires_company_id BIGINT NOT NULL REFERENCES wires_company,
     meter_number TEXT NOT NULL,
     type TEXT NOT NULL CONSTRAINT meter_type CHECK (type IN ('electric')),
     status TEXT NOT NULL CONSTRAINT meter_status CHECK (status IN ('available', 'active', 'inactive')),
     multiplier BIGINT NOT NULL,
     dials BIGINT NOT NULL,
-    installed_on DATE NOT NULL,
-    installed_at TIMESTAMPTZ NOT NULL,
+    -- 'delivered', or 'delivered,received' where generation is counted, too.
+    registers TEXT NOT NULL,
+    installed_on DATE,
+    installed_at TIMESTAMPTZ,
     removed_at TIMESTAMPTZ,
     version BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
     CONSTRAINT meter_number_unique UNIQUE (wires_company_id, meter_number)
 );
 CREATE INDEX meter_service_point ON meter (service_point_id);
+CREATE INDEX meter_updated ON meter (updated_at, meter_id);
 
 -- A premise is one account's occupancy of a place, [start_at, end_at).
 CREATE TABLE premise (
@@ -143,6 +155,7 @@ CREATE TABLE premise (
 );
 CREATE INDEX premise_account ON premise (customer_id, account_id);
 CREATE UNIQUE INDEX premise_one_primary ON premise (customer_id, account_id) WHERE is_primary;
+CREATE INDEX premise_updated ON premise (updated_at, premise_id);
 
 CREATE TABLE premise_owner (
     premise_id BIGINT PRIMARY KEY,
@@ -243,11 +256,163 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_customer ON idempotency (customer_id, created_at);
 
+-- Whose an enrolment, a market request, a move or a question is: ids are unique by themselves.
+CREATE TABLE owner (
+    kind TEXT NOT NULL,
+    id BIGINT NOT NULL,
+    customer_id BIGINT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+
+-- The one code of an account with which a person who signs in claims its customer.
+CREATE TABLE claim_code (
+    customer_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    code_hash BYTEA NOT NULL,
+    tries_left BIGINT NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (customer_id, account_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+);
+
+-- How often something was tried lately, by whom or for what: a keyed hash.
+CREATE TABLE attempt (
+    key_hash BYTEA PRIMARY KEY,
+    began_at TIMESTAMPTZ NOT NULL,
+    tries BIGINT NOT NULL
+);
+
+-- What a person asked for: to become a customer at a place.
+CREATE TABLE enrollment (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    enrollment_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    premise_id BIGINT NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT enrollment_kind CHECK (kind IN ('switch', 'move-in')),
+    status TEXT NOT NULL CONSTRAINT enrollment_status CHECK (status IN ('submitted', 'approved', 'sent', 'accepted', 'active', 'rejected', 'withdrawn')),
+    confirmation_number TEXT NOT NULL CONSTRAINT enrollment_confirmation UNIQUE,
+    requested_start_date DATE NOT NULL,
+    confirmed_start_date DATE,
+    rejection_code TEXT,
+    submitted_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    version BIGINT NOT NULL,
+    -- The accepted terms, and what was said when it was rejected.
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, enrollment_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+);
+CREATE INDEX enrollment_status ON enrollment (status, enrollment_id);
+
+-- A change of who lives where: a move-in or a move-out of one account.
+CREATE TABLE move (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    move_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    premise_id BIGINT NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT move_kind CHECK (kind IN ('move-in', 'move-out')),
+    status TEXT NOT NULL CONSTRAINT move_status CHECK (status IN ('planned', 'sent', 'accepted', 'rejected', 'cancelled', 'done')),
+    date DATE NOT NULL,
+    rejection_code TEXT,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    version BIGINT NOT NULL,
+    -- The forwarding address, and what was said when it was rejected.
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, move_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+);
+CREATE INDEX move_premise ON move (customer_id, premise_id);
+CREATE INDEX move_status ON move (status, move_id);
+
+-- What the market has to do: it follows from an approved enrolment or a move.
+CREATE TABLE market_request (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    request_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    premise_id BIGINT NOT NULL,
+    enrollment_id BIGINT,
+    move_id BIGINT,
+    kind TEXT NOT NULL CONSTRAINT market_request_kind CHECK (kind IN ('switch', 'move-in', 'move-out', 'cancel')),
+    status TEXT NOT NULL CONSTRAINT market_request_status CHECK (status IN ('open', 'sent', 'accepted', 'rejected', 'cancelled', 'done')),
+    requested_date DATE NOT NULL,
+    rejection_code TEXT,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (customer_id, request_id)
+);
+CREATE INDEX market_request_status ON market_request (status, request_id);
+CREATE INDEX market_request_premise ON market_request (customer_id, premise_id);
+
+-- What Market reported: the same id again does nothing.
+CREATE TABLE market_transaction (
+    transaction_id TEXT PRIMARY KEY,
+    content_hash BYTEA NOT NULL,
+    customer_id BIGINT,
+    received_at TIMESTAMPTZ NOT NULL
+);
+
+-- A service point is promised to one newcomer at a time, from approval to move-in.
+CREATE TABLE service_point_wanted (
+    service_point_id BIGINT PRIMARY KEY REFERENCES service_point,
+    customer_id BIGINT NOT NULL,
+    premise_id BIGINT NOT NULL
+);
+
+-- What staff have to decide or look at: ids and listed codes only.
+CREATE TABLE task (
+    task_id BIGINT PRIMARY KEY,
+    kind TEXT NOT NULL CONSTRAINT task_kind CHECK (kind IN ('enrollment', 'suspect-reading', 'unmatched-reading', 'questioned-reading', 'rejected-move', 'bounced-address')),
+    customer_id BIGINT,
+    subject_kind TEXT NOT NULL,
+    subject_id BIGINT NOT NULL,
+    status TEXT NOT NULL CONSTRAINT task_status CHECK (status IN ('open', 'done')),
+    opened_at TIMESTAMPTZ NOT NULL,
+    closed_at TIMESTAMPTZ
+);
+CREATE INDEX task_open ON task (status, opened_at, task_id);
+CREATE INDEX task_subject ON task (subject_kind, subject_id, kind);
+
+-- What a customer asked about a reading, and what was answered; its id is its task's.
+CREATE TABLE question (
+    customer_id BIGINT NOT NULL REFERENCES customer,
+    question_id BIGINT NOT NULL,
+    meter_id BIGINT NOT NULL REFERENCES meter,
+    reading_id BIGINT NOT NULL,
+    status TEXT NOT NULL CONSTRAINT question_status CHECK (status IN ('open', 'answered')),
+    asked_at TIMESTAMPTZ NOT NULL,
+    answered_at TIMESTAMPTZ,
+    -- The question and the answer.
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, question_id)
+);
+CREATE INDEX question_meter ON question (customer_id, meter_id, question_id);
+
+-- Readings of meters that are not registered yet, for 14 days.
+CREATE TABLE parked_reading (
+    parked_id BIGINT PRIMARY KEY,
+    meter_id BIGINT,
+    esi_hash BYTEA,
+    meter_number TEXT,
+    register TEXT NOT NULL CONSTRAINT parked_register CHECK (register IN ('delivered', 'received')),
+    read_at TIMESTAMPTZ NOT NULL,
+    value BIGINT NOT NULL,
+    quality TEXT NOT NULL CONSTRAINT parked_quality CHECK (quality IN ('actual', 'estimated')),
+    reported_at TIMESTAMPTZ NOT NULL,
+    parked_at TIMESTAMPTZ NOT NULL,
+    task_id BIGINT
+);
+CREATE INDEX parked_reading_number ON parked_reading (meter_number);
+CREATE INDEX parked_reading_meter ON parked_reading (meter_id);
+CREATE INDEX parked_reading_age ON parked_reading (parked_at);
+
 -- What was decided and takes effect later: ids and listed codes only.
 CREATE TABLE job (
     job_id BIGINT PRIMARY KEY,
     customer_id BIGINT NOT NULL,
-    kind TEXT NOT NULL CONSTRAINT job_kind CHECK (kind IN ('deactivate-account')),
+    kind TEXT NOT NULL CONSTRAINT job_kind CHECK (kind IN ('deactivate-account', 'start-service', 'end-service')),
     subject_id BIGINT NOT NULL,
     reason TEXT NOT NULL,
     due_at TIMESTAMPTZ NOT NULL,
@@ -270,6 +435,13 @@ CREATE SEQUENCE service_point_id_sequence MAXVALUE 9007199254740991;
 CREATE SEQUENCE meter_id_sequence START 3001 MAXVALUE 9007199254740991;
 CREATE SEQUENCE reading_id_sequence CACHE 100 MAXVALUE 9007199254740991;
 CREATE SEQUENCE job_id_sequence MAXVALUE 9007199254740991;
+CREATE SEQUENCE enrollment_id_sequence START 5001 MAXVALUE 9007199254740991;
+CREATE SEQUENCE request_id_sequence START 6001 MAXVALUE 9007199254740991;
+CREATE SEQUENCE move_id_sequence START 7001 MAXVALUE 9007199254740991;
+CREATE SEQUENCE task_id_sequence START 4001 MAXVALUE 9007199254740991;
+CREATE SEQUENCE identity_id_sequence MAXVALUE 9007199254740991;
+CREATE SEQUENCE parked_id_sequence CACHE 100 MAXVALUE 9007199254740991;
+CREATE SEQUENCE wires_company_id_sequence START 100 MAXVALUE 9007199254740991;
 
 -- Audit records of changes, written in their transaction; a lane moves them to the log.
 CREATE TABLE audit_intake (

@@ -34,21 +34,26 @@ CREATE TABLE customer (
     updated_at INTEGER NOT NULL,
     sealed BLOB NOT NULL
 ) STRICT;
+CREATE INDEX customer_updated ON customer (updated_at, customer_id);
 
 -- Keyed hashes of normalised values: equality without the value.
 CREATE TABLE customer_lookup (
     customer_id INTEGER NOT NULL REFERENCES customer,
+    -- The premise that it follows from; 0 for the customer's own row.
+    subject_id INTEGER NOT NULL,
     kind TEXT NOT NULL,
     key_id INTEGER NOT NULL,
     hash BLOB NOT NULL,
-    PRIMARY KEY (customer_id, kind, hash)
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (customer_id, subject_id, kind, hash)
 ) STRICT;
-CREATE INDEX customer_lookup_hash ON customer_lookup (kind, hash);
+CREATE INDEX customer_lookup_hash ON customer_lookup (kind, hash, created_at, customer_id);
 
 CREATE TABLE identity_link (
     issuer TEXT NOT NULL,
     subject_hash BLOB NOT NULL,
     customer_id INTEGER NOT NULL REFERENCES customer,
+    identity_id INTEGER NOT NULL CONSTRAINT identity_link_id UNIQUE,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (issuer, subject_hash)
 ) STRICT;
@@ -73,6 +78,7 @@ CREATE TABLE account (
     sealed BLOB NOT NULL,
     PRIMARY KEY (customer_id, account_id)
 ) STRICT;
+CREATE INDEX account_updated ON account (updated_at, account_id);
 
 -- What must be unique across customers stands in look-up tables of its own.
 CREATE TABLE account_number (
@@ -108,20 +114,26 @@ CREATE TABLE service_point (
 
 CREATE TABLE meter (
     meter_id INTEGER PRIMARY KEY,
-    service_point_id INTEGER NOT NULL REFERENCES service_point,
+    -- Null until it is installed; a removed meter stays where it was.
+    service_point_id INTEGER REFERENCES service_point,
     wires_company_id INTEGER NOT NULL REFERENCES wires_company,
     meter_number TEXT NOT NULL,
     type TEXT NOT NULL CONSTRAINT meter_type CHECK (type IN ('electric')),
     status TEXT NOT NULL CONSTRAINT meter_status CHECK (status IN ('available', 'active', 'inactive')),
     multiplier INTEGER NOT NULL,
     dials INTEGER NOT NULL,
-    installed_on INTEGER NOT NULL,
-    installed_at INTEGER NOT NULL,
+    -- 'delivered', or 'delivered,received' where generation is counted, too.
+    registers TEXT NOT NULL,
+    installed_on INTEGER,
+    installed_at INTEGER,
     removed_at INTEGER,
     version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
     CONSTRAINT meter_number_unique UNIQUE (wires_company_id, meter_number)
 ) STRICT;
 CREATE INDEX meter_service_point ON meter (service_point_id);
+CREATE INDEX meter_updated ON meter (updated_at, meter_id);
 
 -- A premise is one account's occupancy of a place, [start_at, end_at).
 CREATE TABLE premise (
@@ -143,6 +155,7 @@ CREATE TABLE premise (
 ) STRICT;
 CREATE INDEX premise_account ON premise (customer_id, account_id);
 CREATE UNIQUE INDEX premise_one_primary ON premise (customer_id, account_id) WHERE is_primary;
+CREATE INDEX premise_updated ON premise (updated_at, premise_id);
 
 CREATE TABLE premise_owner (
     premise_id INTEGER PRIMARY KEY,
@@ -242,11 +255,163 @@ CREATE TABLE idempotency (
 ) STRICT;
 CREATE INDEX idempotency_customer ON idempotency (customer_id, created_at);
 
+-- Whose an enrolment, a market request, a move or a question is: ids are unique by themselves.
+CREATE TABLE owner (
+    kind TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    customer_id INTEGER NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT;
+
+-- The one code of an account with which a person who signs in claims its customer.
+CREATE TABLE claim_code (
+    customer_id INTEGER NOT NULL,
+    account_id INTEGER NOT NULL,
+    code_hash BLOB NOT NULL,
+    tries_left INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (customer_id, account_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+) STRICT;
+
+-- How often something was tried lately, by whom or for what: a keyed hash.
+CREATE TABLE attempt (
+    key_hash BLOB PRIMARY KEY,
+    began_at INTEGER NOT NULL,
+    tries INTEGER NOT NULL
+) STRICT;
+
+-- What a person asked for: to become a customer at a place.
+CREATE TABLE enrollment (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    enrollment_id INTEGER NOT NULL,
+    account_id INTEGER NOT NULL,
+    premise_id INTEGER NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT enrollment_kind CHECK (kind IN ('switch', 'move-in')),
+    status TEXT NOT NULL CONSTRAINT enrollment_status CHECK (status IN ('submitted', 'approved', 'sent', 'accepted', 'active', 'rejected', 'withdrawn')),
+    confirmation_number TEXT NOT NULL CONSTRAINT enrollment_confirmation UNIQUE,
+    requested_start_date INTEGER NOT NULL,
+    confirmed_start_date INTEGER,
+    rejection_code TEXT,
+    submitted_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    -- The accepted terms, and what was said when it was rejected.
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (customer_id, enrollment_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+) STRICT;
+CREATE INDEX enrollment_status ON enrollment (status, enrollment_id);
+
+-- A change of who lives where: a move-in or a move-out of one account.
+CREATE TABLE move (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    move_id INTEGER NOT NULL,
+    account_id INTEGER NOT NULL,
+    premise_id INTEGER NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT move_kind CHECK (kind IN ('move-in', 'move-out')),
+    status TEXT NOT NULL CONSTRAINT move_status CHECK (status IN ('planned', 'sent', 'accepted', 'rejected', 'cancelled', 'done')),
+    date INTEGER NOT NULL,
+    rejection_code TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    -- The forwarding address, and what was said when it was rejected.
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (customer_id, move_id),
+    FOREIGN KEY (customer_id, account_id) REFERENCES account
+) STRICT;
+CREATE INDEX move_premise ON move (customer_id, premise_id);
+CREATE INDEX move_status ON move (status, move_id);
+
+-- What the market has to do: it follows from an approved enrolment or a move.
+CREATE TABLE market_request (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    request_id INTEGER NOT NULL,
+    account_id INTEGER NOT NULL,
+    premise_id INTEGER NOT NULL,
+    enrollment_id INTEGER,
+    move_id INTEGER,
+    kind TEXT NOT NULL CONSTRAINT market_request_kind CHECK (kind IN ('switch', 'move-in', 'move-out', 'cancel')),
+    status TEXT NOT NULL CONSTRAINT market_request_status CHECK (status IN ('open', 'sent', 'accepted', 'rejected', 'cancelled', 'done')),
+    requested_date INTEGER NOT NULL,
+    rejection_code TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (customer_id, request_id)
+) STRICT;
+CREATE INDEX market_request_status ON market_request (status, request_id);
+CREATE INDEX market_request_premise ON market_request (customer_id, premise_id);
+
+-- What Market reported: the same id again does nothing.
+CREATE TABLE market_transaction (
+    transaction_id TEXT PRIMARY KEY,
+    content_hash BLOB NOT NULL,
+    customer_id INTEGER,
+    received_at INTEGER NOT NULL
+) STRICT;
+
+-- A service point is promised to one newcomer at a time, from approval to move-in.
+CREATE TABLE service_point_wanted (
+    service_point_id INTEGER PRIMARY KEY REFERENCES service_point,
+    customer_id INTEGER NOT NULL,
+    premise_id INTEGER NOT NULL
+) STRICT;
+
+-- What staff have to decide or look at: ids and listed codes only.
+CREATE TABLE task (
+    task_id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CONSTRAINT task_kind CHECK (kind IN ('enrollment', 'suspect-reading', 'unmatched-reading', 'questioned-reading', 'rejected-move', 'bounced-address')),
+    customer_id INTEGER,
+    subject_kind TEXT NOT NULL,
+    subject_id INTEGER NOT NULL,
+    status TEXT NOT NULL CONSTRAINT task_status CHECK (status IN ('open', 'done')),
+    opened_at INTEGER NOT NULL,
+    closed_at INTEGER
+) STRICT;
+CREATE INDEX task_open ON task (status, opened_at, task_id);
+CREATE INDEX task_subject ON task (subject_kind, subject_id, kind);
+
+-- What a customer asked about a reading, and what was answered; its id is its task's.
+CREATE TABLE question (
+    customer_id INTEGER NOT NULL REFERENCES customer,
+    question_id INTEGER NOT NULL,
+    meter_id INTEGER NOT NULL REFERENCES meter,
+    reading_id INTEGER NOT NULL,
+    status TEXT NOT NULL CONSTRAINT question_status CHECK (status IN ('open', 'answered')),
+    asked_at INTEGER NOT NULL,
+    answered_at INTEGER,
+    -- The question and the answer.
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (customer_id, question_id)
+) STRICT;
+CREATE INDEX question_meter ON question (customer_id, meter_id, question_id);
+
+-- Readings of meters that are not registered yet, for 14 days.
+CREATE TABLE parked_reading (
+    parked_id INTEGER PRIMARY KEY,
+    meter_id INTEGER,
+    esi_hash BLOB,
+    meter_number TEXT,
+    register TEXT NOT NULL CONSTRAINT parked_register CHECK (register IN ('delivered', 'received')),
+    read_at INTEGER NOT NULL,
+    value INTEGER NOT NULL,
+    quality TEXT NOT NULL CONSTRAINT parked_quality CHECK (quality IN ('actual', 'estimated')),
+    reported_at INTEGER NOT NULL,
+    parked_at INTEGER NOT NULL,
+    task_id INTEGER
+) STRICT;
+CREATE INDEX parked_reading_number ON parked_reading (meter_number);
+CREATE INDEX parked_reading_meter ON parked_reading (meter_id);
+CREATE INDEX parked_reading_age ON parked_reading (parked_at);
+
 -- What was decided and takes effect later: ids and listed codes only.
 CREATE TABLE job (
     job_id INTEGER PRIMARY KEY,
     customer_id INTEGER NOT NULL,
-    kind TEXT NOT NULL CONSTRAINT job_kind CHECK (kind IN ('deactivate-account')),
+    kind TEXT NOT NULL CONSTRAINT job_kind CHECK (kind IN ('deactivate-account', 'start-service', 'end-service')),
     subject_id INTEGER NOT NULL,
     reason TEXT NOT NULL,
     due_at INTEGER NOT NULL,
@@ -267,7 +432,9 @@ CREATE TABLE id_sequence (
     last INTEGER NOT NULL
 ) STRICT;
 INSERT INTO id_sequence (name, last) VALUES ('customer', 0), ('account', 1000), ('premise', 2000), ('service_point', 0),
-    ('meter', 3000), ('reading', 0), ('job', 0);
+    ('meter', 3000), ('reading', 0), ('job', 0),
+    ('enrollment', 5000), ('request', 6000), ('move', 7000), ('task', 4000), ('identity', 0), ('parked', 0),
+    ('wires_company', 99);
 
 -- Audit records of changes, written in their transaction; a lane moves them to the log.
 CREATE TABLE audit_intake (

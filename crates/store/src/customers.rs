@@ -6,6 +6,7 @@ use domain::{
     ids::{CustomerId, Id},
     personal::Personal,
     policy::Categories,
+    preferences::Preferences,
     status::Status,
     time::Instant,
     values::{BusinessName, EmailAddress, PersonName, PhoneNumber, fold, fold_email, fold_phone},
@@ -13,9 +14,10 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Guarded, Session, Store, StoreError,
+    Change, Founder, Guarded, Scope, Session, Store, StoreError,
     accounts::{self, AccountRow},
-    db::{Columns, columns, params, sql, statements},
+    db::{Columns, Text, Tx, columns, params, sql, statements},
+    ids, preferences,
     sealed::{self, SealedRow, reveal},
 };
 
@@ -33,10 +35,17 @@ statements! {
         LEFT JOIN account a ON a.customer_id = c.customer_id
         WHERE c.customer_id = $1
         ORDER BY a.account_id")};
+    INSERT_KEY = {"INSERT INTO customer_key (customer_id, wrapped, created_at) VALUES ($1, $2, $3)"};
+    INSERT = {"INSERT INTO customer (customer_id, type, status, version, event_sequence, created_at, updated_at, sealed)
+        VALUES ($1, $2, $3, 1, 0, $4, $4, $5)"};
+    INSERT_PREFERENCE = { Text::insert("preference", preferences::COLUMNS).as_str() };
+    FOUNDED = {"SELECT k.wrapped, c.status FROM customer c JOIN customer_key k ON k.customer_id = c.customer_id
+        WHERE c.customer_id = $1"};
     UPDATE = {"UPDATE customer SET sealed = $2, version = version + 1, updated_at = $3 WHERE customer_id = $1"};
-    DROP_LOOKUPS = {"DELETE FROM customer_lookup WHERE customer_id = $1"};
-    ADD_LOOKUP = {"INSERT INTO customer_lookup (customer_id, kind, key_id, hash) VALUES ($1, $2, $3, $4)
-        ON CONFLICT DO NOTHING"};
+    DROP_LOOKUPS = {"DELETE FROM customer_lookup WHERE customer_id = $1 AND subject_id = $2"};
+    ADD_LOOKUP = {"INSERT INTO customer_lookup (customer_id, subject_id, kind, key_id, hash, created_at)
+        SELECT c.customer_id, CAST($2 AS bigint), CAST($3 AS text), CAST($4 AS bigint), $5, c.created_at
+        FROM customer c WHERE c.customer_id = $1 ON CONFLICT DO NOTHING"};
     // Sums skip nulls and are null over nothing. One account's credit never lowers another's due amount.
     TOTALS = {"SELECT
             (SELECT count(*) FROM account a WHERE a.customer_id = c.customer_id AND a.status = 'active'),
@@ -137,16 +146,76 @@ pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Customer>>
     Ok(customer.map(|customer| session.guard(customer, Categories::PROFILE | Categories::ACCOUNT)))
 }
 
+/// A customer to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct New<'a> {
+    /// Name, e-mail and telephone.
+    pub profile: &'a CustomerEdit,
+    /// Where the customer's life begins: pending until something is approved, active where staff say so.
+    pub status: Status,
+    /// What else is known of them.
+    pub preferences: &'a Preferences,
+}
+
+/// Makes a customer with a data key of its own; a person who makes themselves one is linked to it.
+pub(crate) async fn insert(
+    store: &Store,
+    tx: &mut Tx,
+    founder: &Founder,
+    new: &New<'_>,
+    now: Instant,
+) -> Result<Scope, StoreError> {
+    let New { profile, status, preferences } = *new;
+    let id: CustomerId = ids::next(tx).await?;
+    let wrapped = store.keyring.new_data_key(id, &*store.random)?;
+    let key = store.keyring.data_key(id, &wrapped)?;
+    tx.execute_one(&INSERT_KEY, params![id, wrapped, now]).await?;
+    let row = params![id, profile.name.kind(), status, now, seal(&key, id, profile)?];
+    tx.execute_one(&INSERT, row).await?;
+    let mut row = params![id, 1_i64, now];
+    row.extend(preferences::bind(preferences, &key, id)?);
+    tx.execute_one(&INSERT_PREFERENCE, row).await?;
+    let scope = founder.of(id, &key, status);
+    let mut change = Change::new(Session::new(store, &scope, Some(tx)), now);
+    set_lookups(&mut change, OWN_ROW, lookups(store, profile)).await?;
+    if founder.is_person() {
+        let who = founder.identity();
+        change.link(who.issuer(), who.subject()).await?;
+    }
+    Ok(scope)
+}
+
+/// The right of who made this customer, or became it.
+pub(crate) async fn founded(store: &Store, founder: &Founder, customer: CustomerId) -> Result<Scope, StoreError> {
+    let row = store.db.read(&FOUNDED, params![customer]).await?.into_iter().next().ok_or(StoreError::NoCustomer)?;
+    let mut row = row.read();
+    let (wrapped, status): (Vec<u8>, Status) = (row.get()?, row.get()?);
+    Ok(founder.of(customer, &store.keyring.data_key(customer, &wrapped)?, status))
+}
+
 /// Stores an edit of a customer's profile, with the look-up hashes that follow from it.
 pub async fn update(change: &mut Change<'_>, edit: &CustomerEdit) -> Result<(), StoreError> {
     let key = change.own_key().await?;
     let sealed = seal(&key, change.customer(), edit)?;
     let now = change.now();
     change.change_one(&UPDATE, params![sealed, now]).await?;
-    change.change(&DROP_LOOKUPS, params![]).await?;
+    let lookups = lookups(change.store, edit);
+    set_lookups(change, OWN_ROW, lookups).await
+}
+
+/// What look-ups follow from a customer's own row, and not from a premise.
+pub(crate) const OWN_ROW: i64 = 0;
+
+/// Replaces the look-up hashes that follow from one row: the customer's own, or a premise's.
+pub(crate) async fn set_lookups(
+    change: &mut Change<'_>,
+    subject: i64,
+    lookups: Vec<(&'static str, [u8; 32])>,
+) -> Result<(), StoreError> {
+    change.change(&DROP_LOOKUPS, params![subject]).await?;
     let key_id = change.store.keyring.lookup().id();
-    for (kind, hash) in lookups(change.store, edit) {
-        change.change(&ADD_LOOKUP, params![kind, key_id, hash]).await?;
+    for (kind, hash) in lookups {
+        change.change(&ADD_LOOKUP, params![subject, kind, key_id, hash]).await?;
     }
     Ok(())
 }

@@ -11,7 +11,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::{ids::CustomerId, policy::Identity, time::HOUR};
+use domain::{
+    ids::CustomerId,
+    policy::Identity,
+    time::{HOUR, Instant},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -54,6 +58,12 @@ impl IdempotencyKey {
     /// A number for locks and the sealed row.
     fn number(&self) -> i64 {
         self.key.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
+    }
+
+    /// The customer whom the answer shows that was kept for the key.
+    pub(crate) async fn used_for(&self, tx: &mut Tx, now: Instant) -> Result<Option<CustomerId>, StoreError> {
+        let kept = tx.rows(&FIND, params![self.key, now.plus(-LIFETIME)]).await?;
+        Ok(kept.into_iter().next().map(|row| row.read().get()).transpose()?)
     }
 
     /// Takes the lock that replicas share; on SQLite the process is alone.

@@ -1,7 +1,10 @@
 //! Ids come from one allocator on both engines: a sequence for each kind of row. Gaps are normal: a transaction that
 //! is rolled back has used up its ids.
 
-use domain::ids::{AccountId, CustomerId, Id, JobId, MeterId, PremiseId, ReadingId, ServicePointId};
+use domain::ids::{
+    AccountId, CustomerId, EnrollmentId, Id, JobId, MeterId, MoveId, PremiseId, ReadingId, RequestId, ServicePointId,
+    TaskId,
+};
 
 use crate::{
     Change, StoreError,
@@ -41,15 +44,24 @@ allocated! {
     MeterId "meter";
     ReadingId "reading";
     JobId "job";
+    EnrollmentId "enrollment";
+    MoveId "move";
+    RequestId "request";
+    TaskId "task";
 }
 
 impl Change<'_> {
     /// A new id.
     pub(crate) async fn new_id<I: Allocated>(&mut self) -> Result<I, StoreError> {
-        let rows = self.rows(&NEXT, params![I::SEQUENCE]).await?;
-        let id: Option<I> = rows.into_iter().next().map(|row| row.read().id()).transpose()?;
-        Ok(id.ok_or_else(|| DbError::Corrupt(format!("the sequence of {} is missing", I::SEQUENCE)))?)
+        next(self.tx()?).await
     }
+}
+
+/// A new id.
+pub(crate) async fn next<I: Allocated>(tx: &mut Tx) -> Result<I, StoreError> {
+    let rows = tx.rows(&NEXT, params![I::SEQUENCE]).await?;
+    let id: Option<I> = rows.into_iter().next().map(|row| row.read().id()).transpose()?;
+    Ok(id.ok_or_else(|| DbError::Corrupt(format!("the sequence of {} is missing", I::SEQUENCE)))?)
 }
 
 /// Makes later ids greater than one that was brought along.

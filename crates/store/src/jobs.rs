@@ -3,7 +3,7 @@
 //! run and whatever is killed: a runner whose lease ran out finds the row gone, or taken by another, and rolls back.
 
 use domain::{
-    ids::{AccountId, CustomerId, JobId},
+    ids::{AccountId, CustomerId, JobId, PremiseId},
     input::Named,
     jobs::{JobKind, NewJob, Task},
     policy::Rule,
@@ -73,6 +73,8 @@ fn parts(task: Task) -> (JobKind, i64, &'static str) {
     use domain::ids::Id;
     match task {
         Task::DeactivateAccount(account, reason) => (JobKind::DeactivateAccount, account.get(), reason.name()),
+        Task::StartService(premise) => (JobKind::StartService, premise.get(), ""),
+        Task::EndService(premise) => (JobKind::EndService, premise.get(), ""),
     }
 }
 
@@ -83,7 +85,10 @@ impl Claimed {
         let JobRow { job_id: id, customer_id: customer, kind, subject_id, reason, due_at: due, attempts } =
             JobRow::read(&mut row)?;
         let corrupt = || DbError::Corrupt(format!("job {id}: what it is about is not known"));
+        let premise = || PremiseId::new(subject_id).ok_or_else(corrupt);
         let task = match kind {
+            JobKind::StartService => Task::StartService(premise()?),
+            JobKind::EndService => Task::EndService(premise()?),
             JobKind::DeactivateAccount => Task::DeactivateAccount(
                 AccountId::new(subject_id).ok_or_else(corrupt)?,
                 StatusReason::named(&reason).ok_or_else(corrupt)?,

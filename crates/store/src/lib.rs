@@ -63,7 +63,7 @@ pub use crate::{
     links::Resource,
     open::{Location, OpenError, Options},
     operate::{Operator, audit_file_is_gone, begin_audit_anew, main_file_is_gone, missing_audit, verify_audit},
-    scope::{AccessReason, Caller, Crowd, Origin, Refusal, Scope},
+    scope::{AccessReason, Caller, Crowd, Founder, Origin, Refusal, Scope},
     session::{Change, Session, Snapshot},
     transaction::{Act, Batch, Transaction},
 };
@@ -165,8 +165,35 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::begin`].
-    pub async fn begin_with(&self, scope: &Scope, others: &[Scope]) -> Result<Transaction<'_>, StoreError> {
-        Transaction::begin(self, scope, others, None).await
+    pub async fn begin_with(
+        &self,
+        scope: &Scope,
+        others: &[Scope],
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Transaction<'_>, StoreError> {
+        Transaction::begin(self, scope, others, key).await
+    }
+
+    /// Starts a change that makes a customer. When its idempotency key was used before, it is a change of the customer
+    /// who was made then, and [`Transaction::kept`] has the answer.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn found(
+        &self,
+        founder: &Founder,
+        new: &customers::New<'_>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Transaction<'_>, StoreError> {
+        Transaction::found(self, founder, new, key).await
+    }
+
+    /// The right of who became a customer by what they know, such as a claim code.
+    ///
+    /// # Errors
+    /// [`StoreError::NoCustomer`] when there is none.
+    pub async fn become_customer(&self, founder: &Founder, customer: CustomerId) -> Result<Scope, StoreError> {
+        customers::founded(self, founder, customer).await
     }
 
     /// Starts a chunk of a batch.

@@ -13,7 +13,7 @@ use domain::{
 };
 
 use crate::{
-    Store, StoreError,
+    Change, Store, StoreError,
     db::{params, statements},
     scope::Link,
 };
@@ -28,8 +28,20 @@ statements! {
         JOIN customer c ON c.customer_id = l.customer_id
         JOIN customer_key k ON k.customer_id = l.customer_id
         WHERE l.issuer = $1 AND l.subject_hash = $2"};
-    LINK_DEMO = {"INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at)
-        SELECT CAST($1 AS text), $2, $3, $4 FROM installation WHERE demo_anchor IS NOT NULL ON CONFLICT DO NOTHING"};
+    LINK_DEMO = {
+        sqlite "INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at, identity_id)
+            SELECT $1, $2, $3, $4, (SELECT coalesce(max(identity_id), 0) + 1 FROM identity_link)
+            FROM installation WHERE demo_anchor IS NOT NULL ON CONFLICT DO NOTHING",
+        postgres "INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at, identity_id)
+            SELECT CAST($1 AS text), $2, $3, $4, nextval('identity_id_sequence')
+            FROM installation WHERE demo_anchor IS NOT NULL ON CONFLICT DO NOTHING"
+    };
+    LINK = {
+        sqlite "INSERT INTO identity_link (customer_id, issuer, subject_hash, created_at, identity_id)
+            VALUES ($1, $2, $3, $4, (SELECT coalesce(max(identity_id), 0) + 1 FROM identity_link))",
+        postgres "INSERT INTO identity_link (customer_id, issuer, subject_hash, created_at, identity_id)
+            VALUES ($1, $2, $3, $4, nextval('identity_id_sequence'))"
+    };
     OF_ACCOUNT = {"SELECT customer_id FROM account_owner WHERE account_id = $1"};
     OF_PREMISE = {"SELECT customer_id FROM premise_owner WHERE premise_id = $1"};
     OF_METER = {"SELECT h.customer_id FROM meter m JOIN service_point_holder h ON h.service_point_id = m.service_point_id
@@ -120,6 +132,17 @@ impl Links {
         let link = Arc::new(Link { customer, key: key_of, status: row.get()?, inactive_since: row.get()? });
         self.0.insert(key, (now, Arc::clone(&link)));
         Ok(Some(link))
+    }
+}
+
+impl Change<'_> {
+    /// Links a log-in to the customer.
+    ///
+    /// # Errors
+    /// [`DbError::Constraint`](crate::DbError::Constraint) when it leads to a customer already: one log-in leads to one.
+    pub async fn link(&mut self, issuer: &str, subject: &str) -> Result<(), StoreError> {
+        let (hash, now) = (subject_hash(self.store, issuer, subject), self.now());
+        Ok(self.change_one(&LINK, params![issuer, hash, now]).await?)
     }
 }
 

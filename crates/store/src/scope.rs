@@ -3,8 +3,8 @@
 //! Every statement on a customer's rows needs a [`Scope`], which is the right to one customer's, or a [`Crowd`],
 //! which is the right to many at once and makes scopes. Both have private fields, and each way to one is a function
 //! here: the owner ([`Caller::own`]), staff and services ([`Caller::of`], [`Caller::many`]), a job that was scheduled
-//! ([`Scope::of_job`]), a message from a topic ([`Crowd::of_message`]), and the other side of a change that concerns
-//! two customers ([`Scope::counterpart`]).
+//! ([`Scope::of_job`]), a message from a topic ([`Crowd::of_message`]), the other side of a change that concerns two
+//! customers ([`Scope::counterpart`]), and who makes a customer or becomes one ([`Caller::founder`]).
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -139,9 +139,9 @@ impl Caller {
         self.rule.ok_or(Refusal::Forbidden)
     }
 
-    /// The right of an owner.
+    /// The right of an owner; a customer who may make one works on their own data.
     pub fn own(&self, now: Instant) -> Result<Scope, Refusal> {
-        let rule = self.reaching(Reach::Own)?;
+        let rule = self.reaching(Reach::Own).or_else(|_| self.reaching(Reach::New))?;
         let link = self.link.as_ref().ok_or(Refusal::NotEnrolled)?;
         if link.status == Status::Inactive {
             let readable = link.inactive_since.is_some_and(|since| now.since(since) < READABLE_DAYS * 24 * HOUR);
@@ -161,6 +161,21 @@ impl Caller {
         let rule = self.reaching(Reach::Named)?;
         let actor = Arc::new(self.actor(&rule, self.basis(&rule, reason)?));
         Ok(Scope { actor, rule, customer })
+    }
+
+    /// Whether the caller is a customer already.
+    pub fn is_linked(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// The right to make a customer, or to become one whom the operation finds.
+    pub fn founder(&self, reason: Option<AccessReason>) -> Result<Founder, Refusal> {
+        let rule = self.reaching(Reach::New)?;
+        let basis = match rule.roles.intersects(Roles::CUSTOMER) {
+            true => None,
+            false => Some(self.basis(&rule, reason)?),
+        };
+        Ok(Founder { caller: self.clone(), rule, basis })
     }
 
     /// The right of staff or of a service to many customers' data at once.
@@ -219,6 +234,10 @@ impl Scope {
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
+    /// The role by which it was given.
+    pub fn role(&self) -> Option<Role> {
+        self.actor.role
+    }
     /// Whether it is the owner's own.
     pub fn is_owner(&self) -> bool {
         matches!(self.actor.basis, Basis::Owner(_))
@@ -244,6 +263,41 @@ impl Scope {
     }
 }
 
+/// The right to make a customer, or to become one: whose data it is comes out within the operation.
+#[derive(Debug, Clone)]
+pub struct Founder {
+    caller: Caller,
+    rule: Rule,
+    /// Staff; `None` for a person on their own behalf.
+    basis: Option<Basis>,
+}
+
+impl Founder {
+    /// Who asks.
+    pub fn identity(&self) -> &Identity {
+        self.caller.identity()
+    }
+    /// Whether it is a person who becomes the customer.
+    pub fn is_person(&self) -> bool {
+        self.basis.is_none()
+    }
+    /// The rule it was given by.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+    /// The role by which it was given.
+    pub fn role(&self) -> Option<Role> {
+        self.caller.role(self.rule.roles)
+    }
+    /// The right to the rows of the customer who was made or found. A person is the owner: what they did is sealed
+    /// under the customer's key.
+    pub(crate) fn of(&self, customer: CustomerId, key: &Arc<DataKey>, status: Status) -> Scope {
+        let owner = || Link { customer, key: Arc::clone(key), status, inactive_since: None };
+        let basis = self.basis.clone().unwrap_or_else(|| Basis::Owner(Arc::new(owner())));
+        Scope { actor: Arc::new(self.caller.actor(&self.rule, basis)), rule: self.rule, customer }
+    }
+}
+
 /// The right to work on many customers' rows at once.
 #[derive(Debug, Clone)]
 pub struct Crowd {
@@ -257,6 +311,11 @@ impl Crowd {
         let origin = Arc::new(Origin { request_id: message_id, address: None });
         let actor = Actor { identity: None, role: None, origin, basis: Basis::Message(source) };
         Self { actor: Arc::new(actor), rule }
+    }
+
+    /// The role by which it was given.
+    pub fn role(&self) -> Option<Role> {
+        self.actor.role
     }
 
     /// The right to the rows of one of them.

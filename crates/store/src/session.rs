@@ -144,12 +144,7 @@ impl<'a> Change<'a> {
         self.tx()?.execute(sql, params).await
     }
 
-    /// Runs a statement that is bound to no customer.
-    pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
-        self.tx()?.rows(sql, params).await
-    }
-
-    fn tx(&mut self) -> Result<&mut Tx, DbError> {
+    pub(crate) fn tx(&mut self) -> Result<&mut Tx, DbError> {
         self.session.tx.as_deref_mut().ok_or_else(|| DbError::Engine("a change outside a transaction".into()))
     }
 

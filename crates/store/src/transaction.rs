@@ -11,8 +11,9 @@ use domain::{
 };
 
 use crate::{
-    Crowd, Guarded, Scope, Store, StoreError,
+    Crowd, Founder, Guarded, Scope, Store, StoreError,
     audit::{self, Outcome},
+    customers,
     db::{DbError, Param, Row, Sql, Tx, params, statements},
     idempotency::{Claim, IdempotencyKey},
     outbox,
@@ -64,6 +65,8 @@ pub struct Transaction<'a> {
     now: Instant,
     lead: Party,
     others: BTreeMap<CustomerId, Party>,
+    /// What became of the others, until the commit.
+    noted: BTreeMap<CustomerId, Act>,
     // Held to the end: a duplicate of this request is refused meanwhile.
     claim: Option<Claim>,
 }
@@ -89,7 +92,41 @@ impl<'a> Transaction<'a> {
         }
         let lead = parties.remove(&lead.customer()).ok_or_else(missing)?;
         // Behind the locks: later than whatever was changed before.
-        Ok(Self { store, tx, now: store.clock.now(), lead, others: parties, claim })
+        Ok(Self { store, tx, now: store.clock.now(), lead, others: parties, noted: BTreeMap::new(), claim })
+    }
+
+    pub(crate) async fn found(
+        store: &'a Store,
+        founder: &Founder,
+        new: &customers::New<'_>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Self, StoreError> {
+        let claim = key.map(|key| store.at_work.claim(key)).transpose()?;
+        let mut tx = store.db.begin().await?;
+        let now = store.clock.now();
+        let mut before = None;
+        if let Some(key) = key {
+            key.try_lock(&mut tx).await?;
+            before = key.used_for(&mut tx, now).await?;
+        }
+        let lead = match before {
+            Some(customer) => {
+                let scope = customers::founded(store, founder, customer).await?;
+                Party { sequence: lock(&mut tx, &scope).await?, scope }
+            }
+            None => Party { scope: customers::insert(store, &mut tx, founder, new, now).await?, sequence: 0 },
+        };
+        Ok(Self { store, tx, now, lead, others: BTreeMap::new(), noted: BTreeMap::new(), claim })
+    }
+
+    /// Notes what became of another customer whom the change concerns: the commit writes it.
+    pub fn note(&mut self, customer: CustomerId, act: Act) {
+        self.noted.insert(customer, act);
+    }
+
+    /// The customers whose rows are locked beside the one whose change it is.
+    pub fn others(&self) -> impl Iterator<Item = CustomerId> {
+        self.others.keys().copied()
     }
 
     /// The instant of this change.
@@ -121,25 +158,17 @@ impl<'a> Transaction<'a> {
         guarded.inside()
     }
 
-    /// Commits a change that concerns one customer, and opens its answer.
-    ///
-    /// # Errors
-    /// As [`Transaction::commit_all`].
-    pub async fn commit<T>(self, act: Act, answer: Guarded<T>) -> Result<T, StoreError> {
-        let customer = self.lead.scope.customer();
-        self.commit_all(BTreeMap::from([(customer, act)]), answer).await
-    }
-
     /// Commits the change with an audit record and the events of each of its customers: all of them, or none. The
-    /// answer opens with the record of whose it is.
+    /// answer opens with the record of whose it is; what became of others was [noted](Transaction::note).
     ///
     /// # Errors
     /// [`StoreError::OutcomeUnknown`] when the connection was lost during the commit and the record could
     /// not be looked up afterwards; every other error means that nothing was changed. Before anything is durable it
     /// is checked that every party has its act, and that the answer reveals no more than the rule says.
-    pub async fn commit_all<T>(self, mut acts: BTreeMap<CustomerId, Act>, answer: Guarded<T>) -> Result<T, StoreError> {
-        let Self { store, mut tx, now, mut lead, mut others, claim } = self;
+    pub async fn commit<T>(self, act: Act, answer: Guarded<T>) -> Result<T, StoreError> {
+        let Self { store, mut tx, now, mut lead, mut others, noted: mut acts, claim } = self;
         let (customer, categories) = (lead.scope.customer(), lead.scope.rule().categories);
+        acts.insert(customer, act);
         if answer.customer() != customer || !categories.contains(answer.categories()) {
             return Err(StoreError::Unreceipted);
         }
@@ -291,7 +320,7 @@ impl<'a> Batch<'a> {
     /// Commits the chunk with its record; `detail` holds its counts.
     ///
     /// # Errors
-    /// As [`Transaction::commit_all`].
+    /// As [`Transaction::commit`].
     pub async fn commit(mut self, detail: String) -> Result<(), StoreError> {
         let outcome = if self.changed { Outcome::Changed } else { Outcome::Read };
         let record = self.store.record(self.crowd.actor(), self.crowd.rule(), None, outcome)?;

@@ -8,7 +8,7 @@ use domain::{
     input::Members,
     policy::{Categories, Roles},
     status::Status,
-    time::{Instant, LocalDate, Zone},
+    time::{Instant, LocalDate},
     values::{AccountNumber, Money, Nickname},
 };
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use super::{
     problem::{self, Problem},
     route::{Route, example, group},
     usage::{TypeUsage, UsageWindow, type_usages},
-    wire::{Editable, Listed, Listing, Represents, Shown},
+    wire::{Editable, ForStaff, Listed, Listing, Represents, Shown, Staff, View},
 };
 use crate::app::accounts;
 
@@ -50,7 +50,8 @@ struct AccountDetail {
 
 impl Represents for AccountDetail {
     type Of = Account;
-    fn of(account: Account, _: &Zone) -> Self {
+    type At = AccountId;
+    fn of(account: Account, _: View<'_>) -> Self {
         let Account { id, customer: _, number, nickname, status, balance, version: _, premises } = account;
         let Balance { current_balance, last_payment_date, last_payment_amount, .. } = balance;
         Self {
@@ -79,23 +80,8 @@ impl Listed for AccountDetail {
     const ENVELOPE: &'static str = "Accounts";
 }
 
-/// An account as staff see it: the customer's own form, and more.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct StaffAccount {
-    #[serde(flatten)]
-    account: AccountDetail,
-    /// Counts the changes of the account's own row.
-    version: i64,
-    /// The members that this role sees in part only, as JSON pointers.
-    masked: Vec<&'static str>,
-}
-
-impl Represents for StaffAccount {
-    type Of = Account;
-    fn of(account: Account, zone: &Zone) -> Self {
-        Self { version: account.version, masked: Vec::new(), account: AccountDetail::of(account, zone) }
-    }
+impl ForStaff for Account {
+    type Path = AccountId;
 }
 
 /// The summary of an account.
@@ -134,13 +120,13 @@ struct AccountSummary {
 
 async fn list_accounts(call: Call<(), PageQuery>) -> Result<Listing<AccountDetail>, Problem> {
     let found = accounts::list(&call.app, &call.scope, call.after()?, call.limit()).await?;
-    call.page(found, |account| account.id, |account| AccountDetail::of(account, &call.app.zone)).await
+    call.page(found, |account| account.id, |account| AccountDetail::of(account, call.view())).await
 }
 
 async fn get_summary(call: Call<AccountId, UsageWindow>) -> Result<AccountSummary, Problem> {
     let found = accounts::summary(&call.app, &call.scope, call.path, call.query.window).await?;
     let ((account, totals), usage) = call.open(found).await?;
-    let AccountDetail { account_id, account_number, nickname, status, .. } = AccountDetail::of(account, &call.app.zone);
+    let AccountDetail { account_id, account_number, nickname, status, .. } = AccountDetail::of(account, call.view());
     let AccountTotals { balance, premises, meters } = totals;
     let Balance {
         current_balance,
@@ -195,7 +181,7 @@ pub fn routes() -> Vec<Route> {
         example!("getAccount"),
     );
     let mut routes = group("Accounts", ONE, own.into_iter().chain(resource));
-    let deactivate = Route::operation::<StaffAccount, Deactivation>(
+    let deactivate = Route::operation::<Staff<AccountDetail>, Deactivation>(
         "/api/admin/accounts/{accountId}/deactivate",
         "deactivateAccount",
         "End an account, today or on a later date",

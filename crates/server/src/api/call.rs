@@ -5,24 +5,23 @@ use std::sync::Arc;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use domain::{
-    ids::Id,
+    ids::{CustomerId, Id},
     input::{FromInput, Node},
-    policy::Reach,
+    policy::{Reach, Role},
 };
 use http::{HeaderValue, Method, StatusCode, header};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{Asked, Caller, Crowd, Guarded, Scope, Transaction, idempotency::IdempotencyKey};
+use store::{Asked, Caller, Crowd, Founder, Guarded, Scope, Transaction, idempotency::IdempotencyKey};
 
 use super::{
     cursor::Binding,
     etag::{self, Condition},
-    params::PageQuery,
+    params::{Leads, PageQuery},
     problem::{self, ErrorAt, Problem},
-    wire::{Editable, Listed, Listing, Represents, read_edit, read_input},
+    wire::{Editable, Listed, Listing, Represents, View, read_edit, read_input},
 };
-use crate::app::{self, App, Ask, Done, Failure, Once, Operation, Thing};
+use crate::app::{self, App, Ask, Done, Effect, Failure, Once, Operation, Thing};
 
 /// A request that was authorized and read.
 #[derive(Clone)]
@@ -61,12 +60,15 @@ pub(super) struct Head {
 pub(super) enum Right {
     One(Scope),
     Many(Crowd),
+    New(Founder),
 }
 
 /// The right that a handler takes: to one customer's data, or to many's.
 pub trait Standing: Clone + Send + Sync + 'static {
     /// Whose data, unless the route says otherwise.
     const REACH: Reach;
+    /// By which role.
+    fn role(&self) -> Option<Role>;
     /// The right, when authorization gave one of this kind.
     #[doc(hidden)]
     fn of(right: RightOf) -> Option<Self>;
@@ -78,6 +80,9 @@ pub struct RightOf(pub(super) Right);
 
 impl Standing for Scope {
     const REACH: Reach = Reach::Own;
+    fn role(&self) -> Option<Role> {
+        self.role()
+    }
     fn of(RightOf(right): RightOf) -> Option<Self> {
         if let Right::One(scope) = right { Some(scope) } else { None }
     }
@@ -85,8 +90,37 @@ impl Standing for Scope {
 
 impl Standing for Crowd {
     const REACH: Reach = Reach::Many;
+    fn role(&self) -> Option<Role> {
+        self.role()
+    }
     fn of(RightOf(right): RightOf) -> Option<Self> {
         if let Right::Many(crowd) = right { Some(crowd) } else { None }
+    }
+}
+
+/// Who makes a customer, or asks for more as one.
+#[derive(Debug, Clone)]
+pub enum Applicant {
+    /// A customer already.
+    Customer(Scope),
+    /// Nobody's customer yet, or staff on behalf of somebody.
+    New(Founder),
+}
+
+impl Standing for Applicant {
+    const REACH: Reach = Reach::New;
+    fn role(&self) -> Option<Role> {
+        match self {
+            Self::Customer(scope) => scope.role(),
+            Self::New(founder) => founder.role(),
+        }
+    }
+    fn of(RightOf(right): RightOf) -> Option<Self> {
+        match right {
+            Right::One(scope) => Some(Self::Customer(scope)),
+            Right::New(founder) => Some(Self::New(founder)),
+            Right::Many(_) => None,
+        }
     }
 }
 
@@ -152,14 +186,21 @@ impl Given {
 /// An operation whose input is read behind the precondition: what is not there, or has changed, is said first.
 struct Unread<O>(Arc<Node>, std::marker::PhantomData<fn() -> O>);
 
-impl<T: Thing, O: Operation<T> + FromInput> Operation<T> for Unread<O> {
+impl<T: Thing, A: Thing, O: Operation<T, A> + FromInput> Operation<T, A> for Unread<O> {
+    async fn others(&self, app: &App, scope: &Scope, id: T::Id) -> Result<Vec<CustomerId>, Failure> {
+        // What cannot be read concerns nobody.
+        match read_input::<O>(&self.0) {
+            Ok(operation) => operation.others(app, scope, id).await,
+            Err(_) => Ok(Vec::new()),
+        }
+    }
     async fn perform(
         &self,
         app: &App,
         tx: &mut Transaction<'_>,
         id: T::Id,
         current: &T,
-    ) -> Result<Option<domain::events::Events>, Failure> {
+    ) -> Result<Effect<A::Id>, Failure> {
         let operation: O = read_input(&self.0)?;
         operation.perform(app, tx, id, current).await
     }
@@ -169,6 +210,8 @@ impl<T: Thing, O: Operation<T> + FromInput> Operation<T> for Unread<O> {
 pub enum Reply<R> {
     /// A representation.
     Now(R),
+    /// The representation of what was made, and where it can be read.
+    Made(R, Option<String>),
     /// The answer of a request that was sent before, as it was kept.
     Before(String),
     /// Something that is written in pieces.
@@ -193,6 +236,9 @@ impl Responder {
     pub(super) fn answer<R: Serialize>(&self, reply: Reply<R>) -> Result<Response, Problem> {
         match reply {
             Reply::Now(representation) => self.bytes(self.head.status, None, encode(&representation)?),
+            Reply::Made(representation, location) => {
+                self.bytes(self.head.status, location.as_deref(), encode(&representation)?)
+            }
             Reply::Before(kept) => {
                 let Kept { status, location, body } = serde_json::from_str(&kept).map_err(|_| corrupt())?;
                 let status = StatusCode::from_u16(status).map_err(|_| corrupt())?;
@@ -320,14 +366,21 @@ impl<P, B, S> Call<P, PageQuery, B, S> {
     }
 }
 
+impl<P, Q, B, S: Standing> Call<P, Q, B, S> {
+    /// Who looks at the answer.
+    pub fn view(&self) -> View<'_> {
+        View { zone: &self.app.zone, role: self.scope.role() }
+    }
+}
+
 impl<P: Copy + Sync> Call<P> {
     /// Answers with a thing's representation.
     pub async fn show<R: Represents>(&self) -> Result<R, Problem>
     where
-        R::Of: Thing<Id = P>,
+        P: Leads<<R::Of as Thing>::Id>,
     {
-        let found = app::find(&self.app, &self.scope, self.path).await?;
-        Ok(R::of(self.open(found).await?, &self.app.zone))
+        let found = app::find(&self.app, &self.scope, self.path.id()).await?;
+        Ok(R::of(self.open(found).await?, self.view()))
     }
 }
 
@@ -336,11 +389,11 @@ impl<P: Copy + Sync> Call<P, (), Document> {
     /// serves both.
     pub async fn edit<R: Editable>(&self) -> Result<R, Problem>
     where
-        R::Of: Thing<Id = P>,
+        P: Leads<<R::Of as Thing>::Id>,
     {
-        let zone = &self.app.zone;
+        let view = self.view();
         let read = |current: &R::Of| {
-            let bytes = encode(&R::of(current.clone(), zone)).map_err(|_| corrupt())?;
+            let bytes = encode(&R::of(current.clone(), view)).map_err(|_| corrupt())?;
             if self.is_conditional() {
                 self.check(&bytes)?;
             }
@@ -350,39 +403,84 @@ impl<P: Copy + Sync> Call<P, (), Document> {
             }
             read_edit::<R>(&self.body.node, &present, current)
         };
-        Ok(R::of(app::edit(&self.app, &self.scope, self.path, read).await?, zone))
+        Ok(R::of(app::edit(&self.app, &self.scope, self.path.id(), read).await?, view))
     }
 }
 
 impl<P: Copy + Sync> Call<P, (), Given> {
     /// Checks If-Match and the idempotency key, then does an operation; its answer represents the thing afterwards.
-    pub async fn operate<R: Represents, O: Operation<R::Of> + FromInput + JsonSchema>(
-        &self,
-    ) -> Result<Reply<R>, Problem>
+    pub async fn operate<R: Represents, O: Operation<R::Of> + FromInput>(&self) -> Result<Reply<R>, Problem>
     where
-        R::Of: Thing<Id = P>,
+        P: Leads<<R::Of as Thing>::Id>,
     {
-        let (app, zone, head) = (&self.app, &self.app.zone, &self.head);
-        let written = |thing: &R::Of| encode(&R::of(thing.clone(), zone)).map_err(|_| corrupt());
-        let check = |current: &R::Of| if self.is_conditional() { self.check(&written(current)?) } else { Ok(()) };
-        let write = |thing: &R::Of| {
-            let body = String::from_utf8(written(thing)?.into()).map_err(|_| corrupt())?;
-            let body = RawValue::from_string(body).map_err(|_| corrupt())?;
-            let kept = Kept { status: head.status.as_u16(), location: None, body };
-            serde_json::to_string(&kept).map_err(|_| corrupt())
+        let view = self.view();
+        let check = |current: &R::Of| {
+            if self.is_conditional() { self.check(&written::<R>(current, view)?) } else { Ok(()) }
         };
-        let once = head.idempotency_key.as_deref().map(|key| {
-            let content = [head.resource.as_deref().unwrap_or_default().as_bytes(), &head.body];
-            let key = IdempotencyKey::new(&app.store, head.caller.identity(), head.caller.action(), key, &content);
-            Once { key, write: &write }
-        });
-        let ask = Ask { scope: &self.scope, check: &check, once };
-        let operation = Unread::<O>(Arc::clone(&self.body.0), std::marker::PhantomData);
-        Ok(match app::change(app, ask, self.path, &operation).await? {
-            Done::Now(thing) => Reply::Now(R::of(thing, zone)),
+        Ok(match self.perform::<R::Of, R, O>(&check).await? {
+            Done::Now(thing) => Reply::Now(R::of(thing, view)),
             Done::Before(kept) => Reply::Before(kept),
         })
     }
+
+    /// Checks the idempotency key, then does an operation on the thing `T` which makes another one.
+    pub async fn create<T: Thing, R: Represents, O: Operation<T, R::Of> + FromInput>(&self) -> Result<Reply<R>, Problem>
+    where
+        P: Leads<T::Id>,
+    {
+        let done = self.perform::<T, R, O>(&|_: &T| Ok(())).await?;
+        Ok(self.made(done))
+    }
+
+    async fn perform<T: Thing, R: Represents, O: Operation<T, R::Of> + FromInput>(
+        &self,
+        check: &(dyn Fn(&T) -> Result<(), Failure> + Send + Sync),
+    ) -> Result<Done<R::Of>, Failure>
+    where
+        P: Leads<T::Id>,
+    {
+        let write = |thing: &R::Of| self.kept::<R>(thing);
+        let ask = Ask { scope: &self.scope, check, once: self.once(&write) };
+        let operation = Unread::<O>(Arc::clone(&self.body.0), std::marker::PhantomData);
+        app::change(&self.app, ask, self.path.id(), &operation).await
+    }
+}
+
+impl<P, S: Standing> Call<P, (), Given, S> {
+    /// The request's idempotency key, with how its answer is written down.
+    pub fn once<'a, A>(&self, write: &'a (dyn Fn(&A) -> Result<String, Failure> + Send + Sync)) -> Option<Once<'a, A>> {
+        let head = &self.head;
+        let key = head.idempotency_key.as_deref()?;
+        let content = [head.resource.as_deref().unwrap_or_default().as_bytes(), &head.body];
+        let key = IdempotencyKey::new(&self.app.store, head.caller.identity(), head.caller.action(), key, &content);
+        Some(Once { key, write })
+    }
+
+    /// The answer as it is kept for an idempotency key.
+    pub fn kept<R: Represents>(&self, thing: &R::Of) -> Result<String, Failure> {
+        let status = self.head.status;
+        let representation = R::of(thing.clone(), self.view());
+        let location = if status == StatusCode::CREATED { representation.location() } else { None };
+        let body = String::from_utf8(encode(&representation).map_err(|_| corrupt())?.into()).map_err(|_| corrupt())?;
+        let body = RawValue::from_string(body).map_err(|_| corrupt())?;
+        serde_json::to_string(&Kept { status: status.as_u16(), location, body }).map_err(|_| corrupt())
+    }
+
+    /// The answer of what made something.
+    pub fn made<R: Represents>(&self, done: Done<R::Of>) -> Reply<R> {
+        match done {
+            Done::Now(thing) => {
+                let made = R::of(thing, self.view());
+                let location = made.location();
+                Reply::Made(made, location)
+            }
+            Done::Before(kept) => Reply::Before(kept),
+        }
+    }
+}
+
+fn written<R: Represents>(thing: &R::Of, view: View<'_>) -> Result<Bytes, Failure> {
+    encode(&R::of(thing.clone(), view)).map_err(|_| corrupt())
 }
 
 fn corrupt() -> Failure {

@@ -8,7 +8,7 @@ use domain::{
     input::Members,
     policy::{Categories, Roles},
     status::Status,
-    time::{Instant, LocalDate, Zone},
+    time::{Instant, LocalDate},
     values::{AccountNumber, BusinessName, EmailAddress, Money, Nickname, PersonName, PhoneNumber},
 };
 use schemars::JsonSchema;
@@ -19,9 +19,9 @@ use super::{
     problem::Problem,
     route::{Route, example, group},
     usage::{TypeUsage, UsageWindow, type_usages},
-    wire::{Editable, Represents, Shown},
+    wire::{Editable, ForStaff, Represents, Shown, Staff, View},
 };
-use crate::app::{self, customers};
+use crate::app::customers;
 
 /// The profile of a customer: a person's with `firstName` and `lastName`, a business's with `businessName`.
 #[derive(Serialize, JsonSchema)]
@@ -69,7 +69,8 @@ struct AccountInProfile {
 
 impl Represents for Profile {
     type Of = Customer;
-    fn of(customer: Customer, _: &Zone) -> Self {
+    type At = ();
+    fn of(customer: Customer, _: View<'_>) -> Self {
         let Customer { id, name, email, phone, status, created_at, version: _, accounts } = customer;
         let kind = name.kind();
         let (first_name, last_name, business_name) = match name {
@@ -104,16 +105,8 @@ impl Editable for Profile {
     }
 }
 
-/// A customer as staff see it: the customer's own profile, and more.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct StaffCustomer {
-    #[serde(flatten)]
-    profile: Profile,
-    /// Counts the changes of the customer's own row.
-    version: i64,
-    /// The members that this role sees in part only, as JSON pointers.
-    masked: Vec<&'static str>,
+impl ForStaff for Customer {
+    type Path = CustomerId;
 }
 
 /// What a customer has, owes and used.
@@ -151,12 +144,6 @@ async fn get_summary(call: Call<(), UsageWindow>) -> Result<CustomerSummary, Pro
     })
 }
 
-async fn get_for_staff(call: Call<CustomerId>) -> Result<StaffCustomer, Problem> {
-    let customer: Customer = call.open(app::find(&call.app, &call.scope, ()).await?).await?;
-    let (version, masked) = (customer.version, Vec::new());
-    Ok(StaffCustomer { profile: Profile::of(customer, &call.app.zone), version, masked })
-}
-
 /// The operations on the customer.
 pub fn routes() -> Vec<Route> {
     const PROFILE: Categories = Categories::PROFILE.union(Categories::ACCOUNT);
@@ -174,11 +161,10 @@ pub fn routes() -> Vec<Route> {
     let resource = resource.map(Route::while_inactive);
     let summary = summary.reveals(SUMMARY).example(example!("getCustomerSummary"));
     let mut routes = group("Customer", PROFILE, resource.into_iter().chain([summary]));
-    let staff = Route::get(
+    let staff = Route::show::<Staff<Profile>>(
         "/api/admin/customers/{customerId}",
         "getCustomerForStaff",
         "Get a customer's profile",
-        get_for_staff,
     )
     .staff(Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN)
     .example(example!("getCustomerForStaff"));

@@ -92,26 +92,29 @@ impl Authorized {
             Right::One(scope) if route.reads() => {
                 Some(Arc::new(app.store.asked(scope, resource.clone(), query.bounds())?))
             }
-            Right::One(_) | Right::Many(_) => None,
+            Right::One(_) | Right::Many(_) | Right::New(_) => None,
         };
         let unfit = || Problem::new(problem::INTERNAL).cause("the rule's reach and the handler do not fit together");
         let scope = S::of(RightOf(right)).ok_or_else(unfit)?;
-        let (status, reads) = (route.status(), route.reads());
+        let (status, reads) = (route.status, route.reads());
         let head =
             Head { caller, status, reads, resource, filters, if_match, if_none_match, idempotency_key, accept, body };
         Ok(Call { app, scope, path, query, body: read, asked, head: Arc::new(head) })
     }
 }
 
-/// The right of staff or a service: to the customer to whom what the path names belongs, or to many.
+/// The right of staff or a service: to the customer to whom what the path names belongs, to many, or to make one; and
+/// of a person who becomes a customer.
 async fn right(
     app: &App,
     caller: &Caller,
     names: Option<Resource>,
     reason: Option<AccessReason>,
 ) -> Result<Right, Problem> {
-    if caller.rule().map_err(refused)?.reach == Reach::Many {
-        return Ok(Right::Many(caller.many(reason).map_err(refused)?));
+    match caller.rule().map_err(refused)?.reach {
+        Reach::Many => return Ok(Right::Many(caller.many(reason).map_err(refused)?)),
+        Reach::New => return Ok(Right::New(caller.founder(reason).map_err(refused)?)),
+        Reach::Own | Reach::Named => {}
     }
     let named = names.ok_or_else(|| Problem::new(problem::NOT_FOUND))?;
     let customer = app.store.owner(named).await?.ok_or_else(|| Problem::new(problem::NOT_FOUND))?;
@@ -213,7 +216,10 @@ async fn authorized(
     let rule = caller.rule().map_err(|refusal| refused(refusal).detail(needed(route)))?;
     let own = match rule.reach {
         Reach::Own => Some(caller.own(app.clock.now()).map_err(refused)?),
-        Reach::Named | Reach::Many => None,
+        Reach::New if rule.roles.intersects(Roles::CUSTOMER) && caller.is_linked() => {
+            Some(caller.own(app.clock.now()).map_err(refused)?)
+        }
+        Reach::Named | Reach::Many | Reach::New => None,
     };
     let accept = negotiate::accept(&parts.headers, route.produces)?;
     let is_empty = body.is_end_stream();

@@ -16,7 +16,7 @@ use super::{
     params::PageQuery,
     problem::Problem,
     route::{Route, example, group},
-    wire::{Listed, Listing, Represents, Shown},
+    wire::{Listed, Listing, Represents, Shown, View},
 };
 use crate::app::meters;
 
@@ -78,7 +78,8 @@ impl MeterDetail {
 
 impl Represents for MeterDetail {
     type Of = (Meter, Premise);
-    fn of((meter, premise): (Meter, Premise), zone: &Zone) -> Self {
+    type At = MeterId;
+    fn of((meter, premise): (Meter, Premise), view: View<'_>) -> Self {
         let Address { street, unit, city, state, zip } = premise.address;
         let premise = PremiseOfMeter {
             premise_id: premise.id,
@@ -88,7 +89,7 @@ impl Represents for MeterDetail {
             state: Shown(state),
             zip: Shown(zip),
         };
-        Self::new(meter, Some(premise), zone)
+        Self::new(meter, Some(premise), view.zone)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The API's description: OpenAPI 3.1, assembled from the route table and the wire types' JSON Schemas.
 
 use domain::policy::{Reach, Roles, Rule};
-use http::Method;
+use http::{Method, StatusCode};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -146,7 +146,7 @@ fn description(rule: &Rule) -> String {
     let inactive = match (rule.reach, rule.while_inactive) {
         (Reach::Own, true) => " May be used while the customer is inactive.",
         (Reach::Own, false) => " May not be used while the customer is inactive.",
-        (Reach::Named | Reach::Many, _) => "",
+        (Reach::Named | Reach::Many | Reach::New, _) => "",
     };
     format!("Roles: {}. Reveals: {}.{inactive}", roles.join(", "), reveals.join(", "))
 }
@@ -165,7 +165,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut all: Vec<Value> = route.path_parameters.iter().map(of("path")).collect();
     all.extend(route.query_parameters.iter().map(of("query")));
     match route.method {
-        Method::POST if route.path_parameters.is_empty() => {}
+        Method::POST if !route.refusals.contains(&problem::PRECONDITION_FAILED) => {}
         Method::GET => {
             all.push(tag_header("If-None-Match", "ETags that the caller has; 304 when one is the present one."))
         }
@@ -181,7 +181,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         let name = "X-Access-Reason";
         all.push(json!({"name": name, "in": "header", "required": true, "description": about, "schema": schema}));
     }
-    if route.method == Method::POST && !route.path_parameters.is_empty() {
+    if route.refusals.contains(&problem::KEY_REUSED) {
         all.push(header(
             "Idempotency-Key",
             "One key an operation and content; a repetition gets the first answer.",
@@ -267,8 +267,14 @@ fn responses(route: &Route, schema: &Value, shared: &mut Map<String, Value>) -> 
         content.insert((*media_type).to_owned(), entry);
     }
     let etag = json!({"description": "A strong ETag of the whole representation.", "schema": {"type": "string"}});
-    let headers = json!({"ETag": etag});
-    responses.insert("200".into(), json!({"description": "Done.", "headers": headers, "content": content}));
+    let mut headers = json!({"ETag": etag});
+    let mut about = "Done.";
+    if route.status == StatusCode::CREATED {
+        about = "Made.";
+        headers["Location"] = json!({"description": "Where it can be read.", "schema": {"type": "string"}});
+    }
+    let answer = json!({"description": about, "headers": headers, "content": content});
+    responses.insert(route.status.as_u16().to_string(), answer);
     if route.method == Method::GET {
         responses.insert("304".into(), json!({"description": "The caller has the present representation."}));
     }

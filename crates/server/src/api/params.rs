@@ -79,6 +79,23 @@ id_in_path! {
     MeterId, "meterId", "meter", Meter;
 }
 
+/// A path that leads to a thing of a customer's.
+pub trait Leads<I>: FromPath + Copy + Sync {
+    /// The thing's id within its customer.
+    fn id(self) -> I;
+}
+
+impl<I: FromPath + Copy + Sync> Leads<I> for I {
+    fn id(self) -> I {
+        self
+    }
+}
+
+/// To the customer's own row, or what there is one of.
+impl Leads<()> for CustomerId {
+    fn id(self) {}
+}
+
 /// Parameters that one query may have: many more than any operation takes.
 const MOST_PARAMETERS: usize = 50;
 

@@ -7,7 +7,6 @@ use domain::{
         AutoPay, BillDelivery, Communication, CommunicationEdit, Edit, MailingAddress, Notifications, PaymentMethod,
         Preferences, PreferencesEdit,
     },
-    time::Zone,
     values::{City, Label, State, StreetLines, Zip},
 };
 use schemars::JsonSchema;
@@ -17,7 +16,7 @@ use super::{
     call::Call,
     problem::Problem,
     route::{Route, example, group},
-    wire::{Editable, Listed, Listing, Represents, Shown},
+    wire::{Editable, Listed, Listing, Represents, Shown, View},
 };
 use crate::app::preferences;
 
@@ -65,7 +64,8 @@ impl From<MailingAddress> for MailingAddressDetail {
 
 impl Represents for PreferencesDetail {
     type Of = Preferences;
-    fn of(preferences: Preferences, _: &Zone) -> Self {
+    type At = ();
+    fn of(preferences: Preferences, _: View<'_>) -> Self {
         let Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication: _, version: _ } =
             preferences;
         Self { bill_delivery, notifications, auto_pay, mailing_address: mailing_address.into() }
@@ -81,7 +81,8 @@ impl Editable for PreferencesDetail {
 
 impl Represents for Notifications {
     type Of = Preferences;
-    fn of(preferences: Preferences, _: &Zone) -> Self {
+    type At = ();
+    fn of(preferences: Preferences, _: View<'_>) -> Self {
         preferences.notifications
     }
 }
@@ -95,7 +96,8 @@ impl Editable for Notifications {
 
 impl Represents for Communication {
     type Of = Preferences;
-    fn of(preferences: Preferences, _: &Zone) -> Self {
+    type At = ();
+    fn of(preferences: Preferences, _: View<'_>) -> Self {
         preferences.communication
     }
 }

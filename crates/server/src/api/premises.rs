@@ -7,7 +7,7 @@ use domain::{
     policy::Categories,
     premises::{Address, MakePrimary, Premise, PremiseEdit, ServicePoint},
     status::Status,
-    time::{LocalDate, Zone},
+    time::LocalDate,
     values::{City, EsiId, MeterNumber, Nickname, State, Street, Unit, Zip},
 };
 use schemars::JsonSchema;
@@ -18,7 +18,7 @@ use super::{
     params::PageQuery,
     problem::Problem,
     route::{Route, example, group},
-    wire::{Editable, Listed, Listing, Represents, Shown},
+    wire::{Editable, Listed, Listing, Represents, Shown, View},
 };
 use crate::app::premises;
 
@@ -151,7 +151,8 @@ fn detail(premise: Premise) -> PremiseDetail {
 
 impl Represents for PremiseDetail {
     type Of = Premise;
-    fn of(premise: Premise, _: &Zone) -> Self {
+    type At = PremiseId;
+    fn of(premise: Premise, _: View<'_>) -> Self {
         detail(premise)
     }
 }

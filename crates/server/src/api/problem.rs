@@ -11,7 +11,7 @@ use store::{DbError, StoreError};
 use crate::app::Failure;
 
 /// What is known of a code: `docs/problems.md` and `/problems/{code}` show it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProblemKind {
     /// The stable code, the last part of the problem's `type`.
     pub code: &'static str,

@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    call::{Call, Document, FromBody, Given, JSON, Reply, Standing},
+    call::{Applicant, Call, Document, FromBody, Given, JSON, Reply, Standing},
     dispatch::Authorized,
-    params::{FromPath, FromQuery, Parameter},
+    params::{FromPath, FromQuery, Leads, Parameter},
     problem::{self, Problem, ProblemKind},
     wire::{Editable, Represents},
 };
@@ -46,6 +46,8 @@ pub struct Route {
     pub about: &'static str,
     /// The heading under which the description shows it.
     pub tag: &'static str,
+    /// The status of its answer.
+    pub status: StatusCode,
     /// The media types of its answer, the preferred one first.
     pub produces: &'static [&'static str],
     /// The largest body.
@@ -120,6 +122,7 @@ impl Route {
             rules: vec![rule],
             about,
             tag: "",
+            status: StatusCode::OK,
             produces: &[JSON],
             body_limit: BODY_LIMIT,
             time_limit: TIME_LIMIT,
@@ -174,22 +177,15 @@ impl Route {
     }
 
     /// GET of a representation.
-    pub fn show<R: Represents>(path: &'static str, action: &'static str, about: &'static str) -> Self
-    where
-        <R::Of as Thing>::Id: FromPath,
-    {
-        Self::get(path, action, about, |call: Call<<R::Of as Thing>::Id>| async move { call.show::<R>().await })
+    pub fn show<R: Represents>(path: &'static str, action: &'static str, about: &'static str) -> Self {
+        Self::get(path, action, about, |call: Call<R::At>| async move { call.show::<R>().await })
     }
 
     /// PUT and PATCH of one representation.
-    pub fn edit<R: Editable>(path: &'static str, actions: [&'static str; 2], about: &'static str) -> [Self; 2]
-    where
-        <R::Of as Thing>::Id: FromPath,
-    {
+    pub fn edit<R: Editable>(path: &'static str, actions: [&'static str; 2], about: &'static str) -> [Self; 2] {
         let [put, patch] = actions;
         [(Method::PUT, put), (Method::PATCH, patch)].map(|(method, action)| {
-            let handler =
-                |call: Call<<R::Of as Thing>::Id, (), Document>| async move { call.edit::<R>().await.map(Reply::Now) };
+            let handler = |call: Call<R::At, (), Document>| async move { call.edit::<R>().await.map(Reply::Now) };
             let route = Self::new((method, path, action, about), handler);
             let refusals = [problem::PRECONDITION_FAILED, problem::VALIDATION_FAILED, problem::INACTIVE];
             Self { editable: R::EDITABLE, ..route.refuses(&refusals) }
@@ -202,10 +198,7 @@ impl Route {
         actions: [&'static str; 3],
         abouts: [&'static str; 2],
         example: &'static str,
-    ) -> [Self; 3]
-    where
-        <R::Of as Thing>::Id: FromPath,
-    {
+    ) -> [Self; 3] {
         let [get, put, patch] = actions;
         let [put, patch] = Self::edit::<R>(path, [put, patch], abouts[1]);
         [Self::show::<R>(path, get, abouts[0]), put, patch].map(|route| route.example(example))
@@ -217,20 +210,54 @@ impl Route {
         path: &'static str,
         action: &'static str,
         about: &'static str,
+    ) -> Self {
+        let handler = |call: Call<R::At, (), Given>| async move { call.operate::<R, O>().await };
+        Self::new((Method::POST, path, action, about), handler).changes::<O>().refuses(&[problem::PRECONDITION_FAILED])
+    }
+
+    /// POST of an operation on the thing `T` at a path, which makes another one: the answer is 201, represents that
+    /// one, and says where it can be read.
+    pub fn creation<P, T, R, O>(path: &'static str, action: &'static str, about: &'static str) -> Self
+    where
+        P: Leads<T::Id>,
+        T: Thing,
+        R: Represents,
+        O: Operation<T, R::Of> + FromInput + JsonSchema + 'static,
+    {
+        let handler = |call: Call<P, (), Given>| async move { call.create::<T, R, O>().await };
+        let route = Self::new((Method::POST, path, action, about), handler).changes::<O>();
+        Self { status: StatusCode::CREATED, ..route }
+    }
+
+    /// POST that makes a customer, or something for who is one already, by a handler of its own.
+    pub fn founding<O, F, R>(
+        path: &'static str,
+        action: &'static str,
+        about: &'static str,
+        handler: fn(Call<(), (), Given, Applicant>) -> F,
     ) -> Self
     where
-        <R::Of as Thing>::Id: FromPath,
+        O: JsonSchema,
+        F: Future<Output = Result<Reply<R>, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
     {
-        let handler = |call: Call<<R::Of as Thing>::Id, (), Given>| async move { call.operate::<R, O>().await };
-        let route = Self::new((Method::POST, path, action, about), handler);
-        let refusals = [
-            problem::PRECONDITION_FAILED,
-            problem::VALIDATION_FAILED,
-            problem::INACTIVE,
-            problem::KEY_BUSY,
-            problem::KEY_REUSED,
-        ];
-        Self { input: Some(|generator| generator.subschema_for::<O>().to_value()), ..route.refuses(&refusals) }
+        let route = Self::new((Method::POST, path, action, about), handler).changes::<O>();
+        Self { status: StatusCode::CREATED, ..route }
+    }
+
+    /// With an input, and what every change may be refused for.
+    fn changes<O: JsonSchema>(self) -> Self {
+        let input: Option<Schema> = Some(|generator| generator.subschema_for::<O>().to_value());
+        let refusals = [problem::VALIDATION_FAILED, problem::INACTIVE, problem::KEY_BUSY, problem::KEY_REUSED];
+        Self { input, ..self.refuses(&refusals) }
+    }
+
+    /// By DELETE instead of POST: without a body.
+    #[must_use]
+    pub fn by_delete(mut self) -> Self {
+        (self.method, self.consumes, self.input) = (Method::DELETE, None, None);
+        self.refusals.retain(|kind| ![problem::KEY_BUSY.code, problem::KEY_REUSED.code].contains(&kind.code));
+        self
     }
 
     /// POST of a batch.
@@ -266,7 +293,11 @@ impl Route {
     #[must_use]
     pub fn staff(self, roles: Roles) -> Self {
         let mut route = self.roles(roles).while_inactive().refuses(&[problem::ACCESS_REASON_REQUIRED]);
-        route.rules.iter_mut().for_each(|rule| (rule.reach, rule.reason) = (Reach::Named, true));
+        for rule in &mut route.rules {
+            // Where many are reached, or one is made, staff say why as well; whom they reach stays.
+            rule.reach = if rule.reach == Reach::Own { Reach::Named } else { rule.reach };
+            rule.reason = true;
+        }
         route.refusals.retain(|kind| kind.code != problem::INACTIVE.code);
         route
     }
@@ -308,11 +339,6 @@ impl Route {
     pub fn refuses(mut self, refusals: &[&'static ProblemKind]) -> Self {
         self.refusals.extend_from_slice(refusals);
         self
-    }
-
-    /// The status of its answer.
-    pub fn status(&self) -> StatusCode {
-        StatusCode::OK
     }
 
     /// Whether it only reads.

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 use domain::{
     input::{At, FieldError, FromInput, Members, Node, object},
     personal::Personal,
+    policy::Role,
     time::Zone,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
 
+use super::params::Leads;
 use crate::app::{Edits, Failure, Thing};
 
 /// A personal value in an answer, which only somebody with a receipt can have made: the one place that reveals to the
@@ -43,8 +46,90 @@ impl<P: JsonSchema> JsonSchema for Shown<P> {
 pub trait Represents: Serialize + JsonSchema + Send + Sized + 'static {
     /// The thing.
     type Of: Thing;
+    /// The path at which it stands.
+    type At: Leads<<Self::Of as Thing>::Id>;
     /// Makes it.
-    fn of(thing: Self::Of, zone: &Zone) -> Self;
+    fn of(thing: Self::Of, view: View<'_>) -> Self;
+    /// Where it can be read when an operation has made it.
+    fn location(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Who looks at a representation, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The market's zone.
+    pub zone: &'a Zone,
+    /// By which role.
+    pub role: Option<Role>,
+}
+
+/// A thing that staff see, too.
+pub trait ForStaff: Thing {
+    /// The path by which they reach it.
+    type Path: Leads<Self::Id>;
+    /// Cuts it down to what those see who may only look; names the members that are cut, as JSON pointers.
+    fn mask(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A representation as staff see it: the customer's own, and more.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Staff<R> {
+    #[serde(flatten)]
+    own: R,
+    version: i64,
+    masked: Vec<String>,
+}
+
+impl<R: Represents<Of: ForStaff>> Represents for Staff<R> {
+    type Of = R::Of;
+    type At = <R::Of as ForStaff>::Path;
+    fn of(mut thing: R::Of, view: View<'_>) -> Self {
+        let (version, only_look) = (thing.version(), view.role == Some(Role::Readonly));
+        let masked = if only_look { thing.mask() } else { Vec::new() };
+        Self { own: R::of(thing, view), version, masked }
+    }
+    fn location(&self) -> Option<String> {
+        self.own.location().map(|path| path.replacen("/api/", "/api/admin/", 1))
+    }
+}
+
+impl<R: JsonSchema> JsonSchema for Staff<R> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Staff{}", R::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = R::json_schema(generator);
+        let more = json_schema!({
+            "type": "object",
+            "properties": {
+                "version": {"type": "integer", "format": "int64", "description": "Counts the changes of its row."},
+                "masked": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "The members that this role sees in part only, as JSON pointers.",
+                },
+            },
+            "required": ["version", "masked"],
+        });
+        for member in ["properties", "required"] {
+            match (schema.get_mut(member), more.get(member)) {
+                (Some(Value::Object(own)), Some(Value::Object(more))) => own.extend(more.clone()),
+                (Some(Value::Array(own)), Some(Value::Array(more))) => own.extend(more.iter().cloned()),
+                _ => {}
+            }
+        }
+        schema
+    }
+}
+
+impl<R: Listed> Listed for Staff<R> {
+    const PLURAL: &'static str = R::PLURAL;
+    const ENVELOPE: &'static str = R::STAFF_ENVELOPE;
 }
 
 /// A representation that may be edited: what PUT takes is what GET gives. Members that are neither editable nor
@@ -84,6 +169,8 @@ pub trait Listed: Serialize + JsonSchema {
     const PLURAL: &'static str;
     /// The envelope's name in the API description.
     const ENVELOPE: &'static str;
+    /// The name of the envelope of what staff see.
+    const STAFF_ENVELOPE: &'static str = "";
 }
 
 /// A page of a list: `{"<plural>": [...], "nextCursor": null}`.

@@ -10,7 +10,7 @@ use domain::{
 };
 use store::{Change, Guarded, Scope, Session, StoreError, Transaction, accounts, premises};
 
-use super::{App, Edits, Failure, Operation, Thing, resource, usage};
+use super::{App, Edits, Effect, Failure, Operation, Thing, resource, usage};
 
 impl Thing for Account {
     type Id = AccountId;
@@ -72,13 +72,13 @@ pub(super) async fn deactivate(
     tx: &mut Transaction<'_>,
     current: &Account,
     deactivation: &Deactivation,
-) -> Result<Events, Failure> {
+) -> Result<Effect<AccountId>, Failure> {
     let Deactivation { effective_date, reason } = *deactivation;
     possible(tx, current, deactivation).await?;
     accounts::set_status(&mut tx.own(), current.id, Status::Inactive).await?;
-    let transition = Transition { from: current.status, to: Status::Inactive, effective_date, reason };
+    let transition = Transition::new(current.status, Status::Inactive).on(effective_date).because(reason);
     let event = Event::new(EventType::AccountStatusChanged, Subject::Account(current.id)).transition(transition);
-    Ok(Events::Of(vec![event]))
+    Ok(Effect::Done(current.id, Events::Of(vec![event])))
 }
 
 async fn possible(tx: &mut Transaction<'_>, current: &Account, deactivation: &Deactivation) -> Result<(), Failure> {
@@ -96,7 +96,7 @@ impl Operation<Account> for Deactivation {
         tx: &mut Transaction<'_>,
         id: AccountId,
         current: &Account,
-    ) -> Result<Option<Events>, Failure> {
+    ) -> Result<Effect<AccountId>, Failure> {
         let Self { effective_date, reason } = *self;
         if effective_date < app.zone.date(tx.now()).plus_days(-DAYS_BACK) {
             let message = format!("Write a date of the last {DAYS_BACK} days, or a later one.");
@@ -111,10 +111,10 @@ impl Operation<Account> for Deactivation {
         tx.own().unschedule(task).await?;
         // By the real clock: a job has no other.
         if effective_date <= app.zone.date(tx.now()) {
-            return deactivate(tx, current, self).await.map(Some);
+            return deactivate(tx, current, self).await;
         }
         possible(tx, current, self).await?;
         tx.own().schedule(NewJob { task, due: app.zone.start(effective_date) }).await?;
-        Ok(Some(Events::None("it is scheduled, and told when it takes effect")))
+        Ok(Effect::Done(id, Events::None("it is scheduled, and told when it takes effect")))
     }
 }

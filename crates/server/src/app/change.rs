@@ -1,8 +1,11 @@
 //! What all changes have in common: the lock, the precondition of the surface, idempotency, the audit record and the
 //! events, all in one transaction.
 
-use domain::events::{Event, Events};
-use store::{Act, Change, Guarded, Scope, Session, StoreError, Transaction, idempotency::IdempotencyKey};
+use domain::{
+    events::{Event, Events},
+    ids::CustomerId,
+};
+use store::{Act, Change, Founder, Guarded, Scope, Session, StoreError, Transaction, idempotency::IdempotencyKey};
 
 use super::{App, Failure};
 
@@ -21,29 +24,50 @@ pub trait Thing: Clone + Send + Sync + Sized + 'static {
     fn version(&self) -> i64;
 }
 
-/// A change of a thing. It sees the present state under its lock.
-pub trait Operation<T: Thing>: Send + Sync {
-    /// Does it; `None` when there is nothing to do.
+/// What an operation did; the answer is the thing with this id.
+#[derive(Debug)]
+pub enum Effect<I> {
+    /// Something changed, and the events tell of it.
+    Done(I, Events),
+    /// There was nothing to do.
+    Nothing(I),
+}
+
+/// A change of a thing, which sees the present state under its lock. Its answer is the thing afterwards, or another
+/// one that it makes of it.
+pub trait Operation<T: Thing, A: Thing = T>: Send + Sync {
+    /// The other customers whom it concerns, as far as can be seen before anything is locked: their rows are locked,
+    /// too, and [`Operation::perform`] notes what became of each.
+    fn others(
+        &self,
+        app: &App,
+        scope: &Scope,
+        id: T::Id,
+    ) -> impl Future<Output = Result<Vec<CustomerId>, Failure>> + Send {
+        let _ = (app, scope, id);
+        async { Ok(Vec::new()) }
+    }
+    /// Does it.
     fn perform(
         &self,
         app: &App,
         tx: &mut Transaction<'_>,
         id: T::Id,
         current: &T,
-    ) -> impl Future<Output = Result<Option<Events>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Effect<A::Id>, Failure>> + Send;
 }
 
 /// What the surface brings to a change: whose right it is, its precondition, and whether it was asked for before.
-pub struct Ask<'a, T> {
+pub struct Ask<'a, T, A = T> {
     /// The right.
     pub scope: &'a Scope,
     /// The precondition; it sees the present state under its lock, before anything is done.
     pub check: &'a (dyn Fn(&T) -> Result<(), Failure> + Send + Sync),
     /// The idempotency key, where there is one.
-    pub once: Option<Once<'a, T>>,
+    pub once: Option<Once<'a, A>>,
 }
 
-impl<T> std::fmt::Debug for Ask<'_, T> {
+impl<T, A> std::fmt::Debug for Ask<'_, T, A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ask").field("scope", &self.scope).finish_non_exhaustive()
     }
@@ -67,37 +91,86 @@ pub enum Done<T> {
 }
 
 /// Changes a thing, once for each idempotency key.
-pub async fn change<T: Thing>(
+pub async fn change<T: Thing, A: Thing>(
     app: &App,
-    ask: Ask<'_, T>,
+    ask: Ask<'_, T, A>,
     id: T::Id,
-    operation: &impl Operation<T>,
-) -> Result<Done<T>, Failure> {
+    operation: &impl Operation<T, A>,
+) -> Result<Done<A>, Failure> {
     let Ask { scope, check, once } = ask;
-    let mut tx = app.store.begin(scope, once.as_ref().map(|once| &once.key)).await?;
+    let others = operation.others(app, scope, id).await?;
+    let others: Vec<Scope> = others.into_iter().map(|other| scope.counterpart(other)).collect();
+    let mut tx = app.store.begin_with(scope, &others, once.as_ref().map(|once| &once.key)).await?;
     // A repetition is authorized anew: what is not the caller's any more is not answered either.
     let found = T::find(&mut tx.own(), id).await?.ok_or(Failure::NotFound)?;
-    if let Some(once) = &once
-        && let Some(kept) = tx.kept(&once.key).await?
-    {
-        let act = Act::unchanged(T::resource(id), "it was done before");
-        return Ok(Done::Before(tx.commit(act, kept).await?));
+    if let Some(done) = kept(&mut tx, once.as_ref(), T::resource(id)).await? {
+        return Ok(Done::Before(tx.commit(done.0, done.1).await?));
     }
     let current = tx.peek(&found);
     check(current)?;
-    let (act, answer) = match operation.perform(app, &mut tx, id, current).await? {
-        None => (Act::unchanged(T::resource(id), "nothing changed"), found),
-        Some(events) => {
-            let answer = T::find(&mut tx.own(), id).await?.ok_or(Failure::NotFound)?;
-            let version = tx.peek(&answer).version();
-            (Act::changed(T::resource(id), version, events), answer)
-        }
+    let effect = operation.perform(app, &mut tx, id, current).await?;
+    finish(tx, effect, once).await
+}
+
+/// The answer of a request that was sent before, with the record of giving it out again.
+async fn kept<A>(
+    tx: &mut Transaction<'_>,
+    once: Option<&Once<'_, A>>,
+    resource: Option<String>,
+) -> Result<Option<(Act, Guarded<String>)>, Failure> {
+    let Some(once) = once else { return Ok(None) };
+    let Some(kept) = tx.kept(&once.key).await? else { return Ok(None) };
+    for other in tx.others().collect::<Vec<_>>() {
+        tx.note(other, Act::unchanged(None, "it was done before"));
+    }
+    Ok(Some((Act::unchanged(resource, "it was done before"), kept)))
+}
+
+/// Keeps the answer for whoever asks again, and commits.
+async fn finish<A: Thing>(
+    mut tx: Transaction<'_>,
+    effect: Effect<A::Id>,
+    once: Option<Once<'_, A>>,
+) -> Result<Done<A>, Failure> {
+    let (Effect::Done(id, _) | Effect::Nothing(id)) = &effect;
+    let answer = A::find(&mut tx.own(), *id).await?.ok_or(Failure::NotFound)?;
+    let act = match effect {
+        Effect::Done(id, events) => Act::changed(A::resource(id), tx.peek(&answer).version(), events),
+        Effect::Nothing(id) => Act::unchanged(A::resource(id), "nothing changed"),
     };
     if let Some(once) = once {
         let written = (once.write)(tx.peek(&answer))?;
         tx.keep(&once.key, written).await?;
     }
     Ok(Done::Now(tx.commit(act, answer).await?))
+}
+
+/// What makes a customer; its answer is the customer, or what else it makes.
+pub trait Founding<A: Thing>: Send + Sync {
+    /// The customer to be made.
+    fn customer(&self) -> store::customers::New<'_>;
+    /// Does the rest.
+    fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+    ) -> impl Future<Output = Result<Effect<A::Id>, Failure>> + Send;
+}
+
+/// Makes a customer, once for each idempotency key.
+pub async fn found<A: Thing>(
+    app: &App,
+    founder: &Founder,
+    once: Option<Once<'_, A>>,
+    founding: &impl Founding<A>,
+) -> Result<Done<A>, Failure> {
+    let new = founding.customer();
+    let mut tx = app.store.found(founder, &new, once.as_ref().map(|once| &once.key)).await?;
+    if let Some(done) = kept(&mut tx, once.as_ref(), None).await? {
+        return Ok(Done::Before(tx.commit(done.0, done.1).await?));
+    }
+    let effect = founding.perform(app, &mut tx).await?;
+    finish(tx, effect, once).await
 }
 
 /// A thing whose members its owner edits.
@@ -129,17 +202,17 @@ impl<T: Edits, F: Fn(&T) -> Result<T::Edit, Failure> + Send + Sync> Operation<T>
         &self,
         _: &App,
         tx: &mut Transaction<'_>,
-        _: T::Id,
+        id: T::Id,
         current: &T,
-    ) -> Result<Option<Events>, Failure> {
+    ) -> Result<Effect<T::Id>, Failure> {
         let edit = (self.0)(current)?;
         let changes = current.changes(&edit);
         if changes.is_empty() {
-            return Ok(None);
+            return Ok(Effect::Nothing(id));
         }
         current.editable()?;
         current.store(&mut tx.own(), &edit, &changes).await?;
-        Ok(Some(Events::Of(vec![current.event().changed(changes)])))
+        Ok(Effect::Done(id, Events::Of(vec![current.event().changed(changes)])))
     }
 }
 

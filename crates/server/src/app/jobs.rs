@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use domain::{
     accounts::{Account, Deactivation},
-    events::Events,
     ids::AccountId,
     jobs::Task,
     policy::{Categories, Reach, Roles, Rule},
@@ -13,7 +12,7 @@ use domain::{
 };
 use store::{Transaction, jobs::Claimed};
 
-use super::{App, Ask, Failure, Operation, accounts::deactivate, change};
+use super::{App, Ask, Effect, Failure, Operation, accounts::deactivate, change};
 
 /// Between two looks for due jobs.
 const PACE: Duration = Duration::from_secs(1);
@@ -70,6 +69,8 @@ pub async fn perform(app: &App, job: &Claimed) -> Result<(), Failure> {
             let ask = Ask { scope: &scope, check: &|_: &Account| Ok(()), once: None };
             change(app, ask, id, &Due { job, reason }).await.map(drop)
         }
+        // Nothing schedules these yet.
+        Task::StartService(_) | Task::EndService(_) => Err(Failure::NotFound),
     }
 }
 
@@ -84,14 +85,14 @@ impl Operation<Account> for Due<'_> {
         &self,
         app: &App,
         tx: &mut Transaction<'_>,
-        _: AccountId,
+        id: AccountId,
         current: &Account,
-    ) -> Result<Option<Events>, Failure> {
+    ) -> Result<Effect<AccountId>, Failure> {
         tx.own().done(self.job).await?;
         if current.status == Status::Inactive {
-            return Ok(None);
+            return Ok(Effect::Nothing(id));
         }
         let today = Deactivation { effective_date: app.zone.date(self.job.due), reason: self.reason };
-        deactivate(tx, current, &today).await.map(Some)
+        deactivate(tx, current, &today).await
     }
 }

@@ -28,7 +28,7 @@ use domain::{
 use store::{Guarded, Scope, Store, StoreError};
 
 pub use self::{
-    change::{Ask, Done, Edits, Once, Operation, Thing, change, edit},
+    change::{Ask, Done, Edits, Effect, Founding, Once, Operation, Thing, change, edit, found},
     limiter::Limiter,
 };
 use crate::{auth::Authenticator, config::Proxies, telemetry::Metrics};

@@ -8,7 +8,7 @@ use domain::{
 };
 use store::{Change, Guarded, Scope, Session, StoreError, Transaction, premises};
 
-use super::{App, Edits, Failure, Operation, Thing, resource};
+use super::{App, Edits, Effect, Failure, Operation, Thing, resource};
 
 impl Thing for Premise {
     type Id = PremiseId;
@@ -64,16 +64,16 @@ impl Operation<Premise> for MakePrimary {
         tx: &mut Transaction<'_>,
         id: PremiseId,
         current: &Premise,
-    ) -> Result<Option<Events>, Failure> {
+    ) -> Result<Effect<PremiseId>, Failure> {
         current.editable()?;
         if current.is_primary {
-            return Ok(None);
+            return Ok(Effect::Nothing(id));
         }
         let account = current.account;
         let demoted = premises::make_primary(&mut tx.own(), account, id).await?;
         let told = |(premise, version)| updated(account, premise).changed(vec!["isPrimary"]).version(version);
         let mut events: Vec<Event> = demoted.into_iter().map(told).collect();
         events.push(updated(account, id).changed(vec!["isPrimary"]));
-        Ok(Some(Events::Of(events)))
+        Ok(Effect::Done(id, Events::Of(events)))
     }
 }

@@ -245,7 +245,7 @@ async fn owner(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, cu
     let role = Some("customer");
     let record = Left { role, ..left(outcome, 200, rule.categories, Some(customer)) };
     let answer = asker.ask(user, route, &path, &request, body.as_deref(), &[], Some(vec![record])).await;
-    assert_eq!(answer.status, 200, "{request}: {}", answer.body);
+    assert_eq!(answer.status, route.status, "{request}: {}", answer.body);
     if !parameters(route).is_empty() {
         foreign(asker, route, rule, user, customer).await;
     }
@@ -284,7 +284,8 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
     let (status, records) = if again && !route.reads() {
         (409, Left { role, reason, ..left("refused", 409, Categories::NONE, Some(customer)) })
     } else {
-        (200, Left { role, reason, ..left(outcome, 200, rule.categories, Some(customer)) })
+        let record = Left { role, reason, ..left(outcome, 200, rule.categories, Some(customer)) };
+        (route.status.as_u16(), record)
     };
     let answer = asker.ask(user, route, &path, &request, body.as_deref(), &[REASON], Some(vec![records])).await;
     assert_eq!(answer.status, status, "{request}: {}", answer.body);

@@ -4,7 +4,10 @@
 
 use domain::{
     customers::CustomerType,
-    ids::{AccountId, CustomerId, Id, JobId, MeterId, PremiseId, ReadingId, ServicePointId},
+    ids::{
+        AccountId, CustomerId, EnrollmentId, Id, IdentityId, JobId, MeterId, MoveId, PremiseId, ReadingId, RequestId,
+        ServicePointId, TaskId,
+    },
     input::Named,
     jobs::JobKind,
     meters::{MeterStatus, MeterType},
@@ -64,7 +67,8 @@ macro_rules! mapped {
         }
     )+};
 }
-mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, MeterId, ReadingId, JobId;
+mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, MeterId, ReadingId, JobId,
+EnrollmentId, MoveId, RequestId, TaskId, IdentityId;
 from Id::new, into |id| Param::Int(id.get()) }
 mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Register, Quality, BillDelivery, Language,
 EmailStatus, JobKind;

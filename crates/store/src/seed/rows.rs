@@ -6,8 +6,8 @@ use crypto::DataKey;
 
 use super::{
     AccountId, Address, CustomerId, Dial, EsiId, Id, Instant, MeterId, MeterStatus, Named, NewAccount, NewCustomer,
-    NewMeter, NewPremise, NewReading, NewServicePoint, Param, PaymentMethod, PremiseId, Sql, Store, StoreError, params,
-    statements,
+    NewMeter, NewPremise, NewReading, NewServicePoint, Param, PaymentMethod, PremiseId, Register, Sql, Store,
+    StoreError, params, statements,
 };
 use crate::{
     accounts, customers,
@@ -37,8 +37,8 @@ inserts! {
     customer_key { CUSTOMER_KEY: customer_id 1 int8, wrapped 2 bytea, created_at 3 timestamptz }
     customer { CUSTOMER: customer_id 1 int8, type 2 text, status 3 text, inactive_since 4 timestamptz, version 5 int8,
         event_sequence 6 int8, created_at 7 timestamptz, updated_at 8 timestamptz, sealed 9 bytea }
-    customer_lookup { LOOKUP: customer_id 1 int8, kind 2 text, key_id 3 int8, hash 4 bytea }
-    identity_link { LINK: issuer 1 text, subject_hash 2 bytea, customer_id 3 int8, created_at 4 timestamptz }
+    customer_lookup { LOOKUP: customer_id 1 int8, subject_id 2 int8, kind 3 text, key_id 4 int8, hash 5 bytea,
+        created_at 6 timestamptz }
     account { ACCOUNT: customer_id 1 int8, account_id 2 int8, account_number 3 text, status 4 text, version 5 int8,
         created_at 6 timestamptz, updated_at 7 timestamptz, sealed 8 bytea, current_balance 9 int8, due_amount 10 int8,
         past_due_amount 11 int8, next_due_date 12 date, last_payment_date 13 date, last_payment_amount 14 int8,
@@ -50,7 +50,8 @@ inserts! {
         created_at 5 timestamptz, sealed 6 bytea }
     meter { METER: meter_id 1 int8, service_point_id 2 int8, wires_company_id 3 int8, meter_number 4 text, type 5 text,
         status 6 text, multiplier 7 int8, dials 8 int8, installed_on 9 date, installed_at 10 timestamptz,
-        removed_at 11 timestamptz, version 12 int8 }
+        removed_at 11 timestamptz, version 12 int8, registers 13 text, created_at 14 timestamptz,
+        updated_at 15 timestamptz }
     premise { PREMISE: customer_id 1 int8, premise_id 2 int8, account_id 3 int8, status 4 text, is_primary 5 bool,
         service_start_date 6 date, service_end_date 7 date, start_at 8 timestamptz, end_at 9 timestamptz, version 10 int8,
         created_at 11 timestamptz, updated_at 12 timestamptz, sealed 13 bytea }
@@ -66,8 +67,18 @@ inserts! {
 const ONE_PREFERENCE: Text = Text::insert("preference", preferences::COLUMNS);
 const MANY_PREFERENCES: Text = Text::insert_arrays("preference", preferences::COLUMNS);
 
+// An identity's id comes from the sequence, or from the rows that are there.
+static LINK: Sql = Sql::new(
+    "LINK",
+    "INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at, identity_id)
+        VALUES ($1, $2, $3, $4, (SELECT coalesce(max(identity_id), 0) + 1 FROM identity_link))",
+    "INSERT INTO identity_link (issuer, subject_hash, customer_id, created_at, identity_id)
+        SELECT l.*, nextval('identity_id_sequence')
+        FROM unnest($1::text[], $2::bytea[], $3::int8[], $4::timestamptz[]) AS l",
+    false,
+);
 static PREFERENCE: Sql = Sql::new("PREFERENCE", ONE_PREFERENCE.as_str(), MANY_PREFERENCES.as_str(), false);
-pub(super) static OWN: &[&Sql] = &[&PREFERENCE];
+pub(super) static OWN: &[&Sql] = &[&LINK, &PREFERENCE];
 
 /// The insert of readings, which also come alone.
 pub(super) fn readings() -> &'static Sql {
@@ -172,7 +183,8 @@ impl Rows {
         lookups.sort_unstable();
         lookups.dedup();
         let key_id = store.keyring.lookup().id();
-        self.lookups.extend(lookups.into_iter().map(|(kind, hash)| params![number, kind, key_id, hash]));
+        let row = |(kind, hash)| params![number, customers::OWN_ROW, kind, key_id, hash, created_at];
+        self.lookups.extend(lookups.into_iter().map(row));
         for (issuer, subject) in links {
             let hash = links::subject_hash(store, issuer, subject);
             self.links.push(params![issuer.as_str(), hash, number, created_at]);
@@ -267,7 +279,10 @@ impl Rows {
                 *installed_on,
                 *installed_at,
                 *removed_at,
-                1_i64
+                1_i64,
+                registers(readings),
+                *installed_at,
+                *installed_at
             ]);
             // A reading carries the customer of its instant; the boundaries are shared.
             let of = |at: Instant| (start <= at && end.is_none_or(|end| at <= end)).then_some(owner.id);
@@ -275,6 +290,12 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// The registers that a meter counts: generation where a reading says so.
+fn registers(readings: &[NewReading]) -> &'static str {
+    let received = readings.iter().any(|reading| reading.register == Register::Received);
+    if received { "delivered,received" } else { "delivered" }
 }
 
 /// The market's words for a place.
