@@ -19,6 +19,7 @@ pub mod preferences;
 pub mod premises;
 pub mod readings;
 pub mod status;
+pub mod tasks;
 pub mod time;
 pub mod usage;
 pub mod values;

@@ -36,6 +36,7 @@ mod sealed;
 pub mod seed;
 mod session;
 pub mod supervise;
+pub mod tasks;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod transaction;
@@ -89,6 +90,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         premises::STATEMENTS,
         readings::STATEMENTS,
         session::STATEMENTS,
+        tasks::STATEMENTS,
         transaction::STATEMENTS,
     ];
     slices.extend(audit::LISTS);

@@ -294,6 +294,13 @@ impl<'a> Batch<'a> {
         self.now
     }
 
+    /// The transaction underneath, for what the change of a customer does in the same way. What it writes counts as a
+    /// change of the batch.
+    pub(crate) fn tx(&mut self) -> &mut Tx {
+        self.changed = true;
+        &mut self.tx
+    }
+
     /// Runs a statement that finds rows, each with its customer.
     pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         self.tx.rows(sql, params).await
