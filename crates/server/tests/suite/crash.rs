@@ -16,7 +16,7 @@ use store::EngineKind;
 use crate::process::{Place, Running, Sql, ask, client};
 
 /// How often it is killed: `CRASHES` makes it shorter or longer.
-fn crashes(default: u32) -> u32 {
+pub fn crashes(default: u32) -> u32 {
     std::env::var("CRASHES").map_or(default, |text| text.parse().unwrap())
 }
 
