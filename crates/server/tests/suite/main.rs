@@ -31,6 +31,7 @@ mod jobs;
 mod leaks;
 mod listen;
 mod lists;
+mod memory;
 mod outages;
 mod roles;
 mod samples;
