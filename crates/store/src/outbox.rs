@@ -57,7 +57,7 @@ pub async fn list(
         let mut row = row.read();
         Ok(OutboxRow {
             event_id: row.get()?,
-            customer: row.id()?,
+            customer: row.get()?,
             sequence: row.get()?,
             kind: row.get()?,
             occurred_at: row.get()?,

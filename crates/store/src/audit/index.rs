@@ -14,10 +14,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{
-    ids::{CustomerId, Id},
-    time::Instant,
-};
+use domain::{ids::CustomerId, time::Instant};
 use tokio::{sync::watch, time::sleep};
 
 use super::{lane::ended, log::Shared, record, retention::Retention, upkeep::ticks};
@@ -142,7 +139,7 @@ async fn chunk(db: &Db, lane: i64, from: i64) -> Result<Chunk, DbError> {
         let mut row = row.read();
         let at: Instant;
         (to, at) = (row.get()?, row.get()?);
-        let customer: Option<CustomerId> = row.optional_id()?;
+        let customer: Option<CustomerId> = row.get()?;
         found.extend(customer.into_iter().chain(record::customers(&mut row)?).map(|id| (id, at, to)));
     }
     let mut tx = match tx {
@@ -151,7 +148,7 @@ async fn chunk(db: &Db, lane: i64, from: i64) -> Result<Chunk, DbError> {
         None => db.begin().await?,
     };
     // In the order of the index, whose neighbours stand on one page.
-    let rows = found.into_iter().map(|(id, at, number)| params![id.get(), at, lane, number]).collect();
+    let rows = found.into_iter().map(|(id, at, number)| params![id, at, lane, number]).collect();
     tx.insert_many(&ADD, rows).await?;
     if to > from && tx.execute(&MOVE_MARK, params![lane, from, to]).await? == 0 {
         return Ok(Chunk::Overtaken);

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 
 use domain::{
     ids::{CustomerId, Id},
-    input::Named,
     named_enum,
     policy::{Categories, Role},
     time::Instant,
@@ -156,13 +155,13 @@ impl Record {
         let customers: Vec<u8> = customers.iter().flat_map(|id| id.get().to_be_bytes()).collect();
         params![
             at,
-            actor.name(),
-            role.map(Named::name),
+            actor,
+            role,
             actor_hash,
-            customer.map(Id::get),
+            customer,
             (!customers.is_empty()).then_some(customers),
             fitting(action.into_owned()),
-            outcome.name(),
+            outcome,
             i64::from(status),
             reason.map(fitting),
             ticket.map(fitting),
@@ -180,13 +179,13 @@ impl Record {
     pub(super) fn read(row: &mut Reader) -> Result<(Self, Option<[u8; 16]>), DbError> {
         let record = Self {
             at: row.get()?,
-            actor: row.named()?,
-            role: row.optional_named()?,
+            actor: row.get()?,
+            role: row.get()?,
             actor_hash: row.get()?,
-            customer: row.optional_id()?,
+            customer: row.get()?,
             customers: customers(row)?,
             action: row.get::<String>()?.into(),
-            outcome: row.named()?,
+            outcome: row.get()?,
             status: u16::try_from(row.get::<i64>()?).map_err(|_| row.corrupt("is no status"))?,
             reason: row.get()?,
             ticket: row.get()?,

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crypto::Keyring;
 use domain::{
     ids::{CustomerId, Id},
-    input::Named as _,
     policy::Role,
     time::{Instant, SECOND},
 };
@@ -115,8 +114,7 @@ impl Filter {
         let Self { customer: _, actor_hash, role, reason, from, to, action, outcome: _, request_id, raw: _, limit: _ } =
             self;
         let (from, to) = (from.unwrap_or(EARLIEST).max(EARLIEST), to.unwrap_or(LATEST).min(LATEST));
-        let role = role.map(|role| role.name());
-        params![from, to, action.clone(), request_id.clone(), role, reason.clone(), *actor_hash]
+        params![from, to, action.clone(), request_id.clone(), *role, reason.clone(), *actor_hash]
     }
 
     fn page(&self) -> usize {
@@ -221,7 +219,7 @@ pub(crate) async fn show(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<
 /// What waits in the intake.
 async fn unmoved(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<Vec<Read>, DbError> {
     let mut params = filter.params();
-    params.extend(params![filter.customer.map(Id::get), INTAKE_MOST]);
+    params.extend(params![filter.customer, INTAKE_MOST]);
     let rows = db.read(&INTAKE, params).await?;
     let unread = |failed: &DbError| tracing::error!(error = %failed, "an audit record of a change cannot be read");
     let read = rows.into_iter().filter_map(|row| intake::read(row, keyring).inspect_err(unread).ok());

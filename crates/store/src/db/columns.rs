@@ -11,6 +11,7 @@ use domain::{
     input::Named,
     jobs::JobKind,
     meters::{MeterStatus, MeterType},
+    policy::Role,
     preferences::{BillDelivery, EmailStatus, Language},
     readings::{Quality, Register},
     status::Status,
@@ -19,6 +20,7 @@ use domain::{
 };
 
 use super::{Cell, DbError, Param, Reader, param::IntoParam, row::FromCell};
+use crate::audit::{ActorKind, Outcome};
 
 /// A type that a column may have.
 pub(crate) trait Column: FromCell + IntoParam {
@@ -71,7 +73,7 @@ mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, Meter
 EnrollmentId, MoveId, RequestId, TaskId, IdentityId;
 from Id::new, into |id| Param::Int(id.get()) }
 mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Register, Quality, BillDelivery, Language,
-EmailStatus, JobKind;
+EmailStatus, JobKind, Role, ActorKind, Outcome;
 from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
 mapped! { String as "text": AccountNumber, MeterNumber;
 from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }

@@ -3,7 +3,6 @@
 
 use domain::{
     ids::Id,
-    input::Named,
     time::{Instant, LocalDate},
     values::{Money, Quantity},
 };
@@ -50,31 +49,13 @@ impl Reader {
     /// The next column.
     pub(crate) fn get<T: FromCell>(&mut self) -> Result<T, DbError> {
         self.column += 1;
-        self.cells.next().and_then(T::from_cell).ok_or_else(|| self.corrupt("has another type than expected"))
+        self.cells.next().and_then(T::from_cell).ok_or_else(|| self.corrupt("is of another type, or no value of it"))
     }
 
-    /// The next column, an id.
+    /// The next column, an id of whatever kind the caller draws; where the kind is known, [`Reader::get`] reads it.
     pub(crate) fn id<I: Id>(&mut self) -> Result<I, DbError> {
         let number = self.get()?;
         I::new(number).ok_or_else(|| self.corrupt("is no id"))
-    }
-
-    /// The next column, an id or null.
-    pub(crate) fn optional_id<I: Id>(&mut self) -> Result<Option<I>, DbError> {
-        let number: Option<i64> = self.get()?;
-        number.map(|n| I::new(n).ok_or_else(|| self.corrupt("is no id"))).transpose()
-    }
-
-    /// The next column, a named value.
-    pub(crate) fn named<N: Named>(&mut self) -> Result<N, DbError> {
-        let name: String = self.get()?;
-        N::named(&name).ok_or_else(|| self.corrupt("is none of the known names"))
-    }
-
-    /// The next column, a named value or null.
-    pub(crate) fn optional_named<N: Named>(&mut self) -> Result<Option<N>, DbError> {
-        let name: Option<String> = self.get()?;
-        name.map(|name| N::named(&name).ok_or_else(|| self.corrupt("is none of the known names"))).transpose()
     }
 
     /// Whether the next column is null.
