@@ -212,6 +212,16 @@ async fn an_old_key_is_free(service: Service) {
     let moved = deactivate(today(&service).plus_days(40), "moved");
     let answer = mjones.send("POST", END, &key, Some(&moved)).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
+    // For another customer's account, whose places are not in service any more.
+    let sql = Sql::of(service.db.location()).await;
+    sql.main_batch("UPDATE premise SET status = 'inactive' WHERE account_id = 1001").await;
+    assert_eq!(mjones.send("POST", other, &key, Some(&moved)).await.code(), "idempotency-key-reused");
+    service.clock.forward(25 * HOUR);
+    let mjones = User::of(&service, "mjones").await;
+    let theirs = mjones.send("POST", other, &key, Some(&moved)).await;
+    assert_eq!((theirs.status.as_u16(), &theirs.json()["accountId"]), (200, &json!(1001)), "{}", theirs.body);
+    assert_eq!(mjones.send("POST", other, &key, Some(&moved)).await.body, theirs.body, "it is kept for them");
+    assert_eq!(mjones.send("POST", END, &key, Some(&moved)).await.code(), "idempotency-key-reused");
     for long_ago in ["0001-01-01", "1999-12-31"] {
         let body = json!({"effectiveDate": long_ago, "reason": "closed"}).to_string();
         let answer = mjones.send("POST", END, &[REASON], Some(&body)).await;
