@@ -34,7 +34,11 @@ impl Location {
     /// Where the data is, for people: without secrets.
     pub fn place(&self) -> String {
         match self {
-            Self::Directory(dir) => format!("the embedded database in {}", dir.display()),
+            Self::Directory(dir) => {
+                // Which folder a relative name means depends on where a command was started.
+                let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+                format!("the embedded database in {}", whole.display())
+            }
             Self::Server(url) => {
                 let place = Connector::new(url).map(|connector| connector.place());
                 format!("the PostgreSQL database {}", place.unwrap_or_else(|_| "of an unusable URL".into()))

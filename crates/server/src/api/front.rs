@@ -64,7 +64,7 @@ where
 
 /// Refuses what another server before us may read otherwise, and so mistake for another request: a `Host` that is
 /// missing or doubtful (RFC 9112, section 3.2), a body that is coded for the transfer in a way that is not ours.
-fn framing(request: &Request) -> Result<(), Problem> {
+pub(super) fn framing(request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let mut hosts = headers.get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());

@@ -16,7 +16,9 @@ use maud::html;
 
 use super::{
     dispatch::finish,
-    docs, openapi, origin,
+    docs,
+    front::framing,
+    openapi, origin,
     problem::{FIELD_CODES, KINDS},
 };
 use crate::{app::App, html::page};
@@ -36,12 +38,18 @@ pub(super) fn router(app: &Arc<App>) -> Router {
     finished(pages.merge(docs::pages(app)), app)
 }
 
-/// With the headers that every answer has.
+/// With the check and the headers that every answer has.
 pub(super) fn finished(pages: Router, app: &Arc<App>) -> Router {
     let app = Arc::clone(app);
     pages.layer(middleware::from_fn(move |request: axum::extract::Request, next: middleware::Next| {
         let id = origin::request_id(&app, request.headers());
-        async move { finish(next.run(request).await, &id) }
+        async move {
+            let answer = match framing(&request) {
+                Ok(()) => next.run(request).await,
+                Err(problem) => problem.into_response(&id),
+            };
+            finish(answer, &id)
+        }
     }))
 }
 

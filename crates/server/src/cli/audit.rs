@@ -260,6 +260,8 @@ async fn show(config: &Config, arguments: ShowArgs, user: &str) -> Result<(), Fa
     shown.truncate(limit);
     if json {
         shown.iter().try_for_each(|one| print(object(one)))?;
+    } else if shown.is_empty() {
+        print("No record fits.")?;
     } else {
         table(&shown)?;
     }

@@ -76,7 +76,16 @@ pub(super) fn load_for(config: &Config) -> Result<Arc<Keyring>, Failure> {
     if config.keyring.is_none() && config.keyring_file.is_none() && of_demo.exists() {
         return read(&of_demo);
     }
-    load(config)
+    load(config).map_err(|failure| match (&config.keyring, &config.keyring_file) {
+        (None, None) => {
+            let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+            let folder = folder.display();
+            Failure::usage(format_args!(
+                "{failure}\nA demonstration's lies in its data directory; {folder} has none: see --data-dir."
+            ))
+        }
+        _ => failure,
+    })
 }
 
 /// Reads a keyring from a file that only its owner can read.

@@ -84,6 +84,7 @@ enum Command {
         to: PathBuf,
     },
     /// Put a backup of the embedded database into an empty data directory
+    #[command(override_usage = "customer-service restore --from <DIR> --data-dir <DIR>")]
     Restore {
         /// A directory that `backup` made
         #[arg(long, value_name = "DIR")]

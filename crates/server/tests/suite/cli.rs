@@ -131,6 +131,7 @@ fn wrong_usage_and_wrong_settings_exit_with_2() {
     assert!(!serve.out.contains("--limits-burst") && serve.out.contains("help settings"), "{}", serve.out);
     let show = expect(dir, &["help", "audit", "show"], 0, "--request-id");
     assert!(!show.out.contains("--data-dir DIR") && !show.out.contains("--limits-burst"), "{}", show.out);
+    expect(dir, &["help", "restore"], 0, "restore --from <DIR> --data-dir <DIR>");
     let settings = expect(dir, &["help", "settings"], 0, "--limits-burst");
     for words in ["--config <FILE>", "[default: 127.0.0.1:8080]", "environment: keyring, issuers"] {
         assert!(settings.out.contains(words), "{words} in {}", settings.out);
@@ -225,7 +226,11 @@ fn commands_make_no_database() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     expect(dir, &["keys", "generate", "--out", "ring"], 0, "");
-    expect(dir, &["outbox", "list", "--keyring-file", "ring"], 1, "nothing in");
+    // Which folder that is, where nobody named one.
+    let folder = dir.join("data");
+    let nothing = format!("nothing in the embedded database in {} yet", folder.display());
+    expect(dir, &["outbox", "list", "--keyring-file", "ring"], 1, &nothing);
+    expect(dir, &["outbox", "list"], 2, &format!("{} has none", folder.display()));
     expect(dir, &["audit", "show", "--reason", "a test", "--keyring-file", "ring"], 1, "nothing in");
     expect(dir, &["audit", "verify", "--keyring-file", "ring"], 1, "holds no database");
     expect(dir, &["backup", "--to", "copy"], 1, "does not exist");
@@ -236,7 +241,7 @@ fn commands_make_no_database() {
 fn while_it_drains_it_is_not_ready() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &["--data-dir", "demo"]);
-    let host = server.word("/api").trim_start_matches("http://").trim_end_matches("/api");
+    let host = server.word("/api/docs").trim_start_matches("http://").trim_end_matches("/api/docs");
     let token = shell(server.lines.last().unwrap().split_once("$(").unwrap().1.rsplit_once(")\"").unwrap().0);
     // A change at work: its body is not there yet.
     let mut stream = TcpStream::connect(host).unwrap();
@@ -292,6 +297,7 @@ fn a_demonstration_from_its_first_start_to_its_backup() {
     let shown = expect(dir, &with(&["audit", "show", "--reason", "cut", "--limit", "1"]), 0, "There are more");
     assert!(shown.out.starts_with("AT ") && shown.out.lines().count() == 3, "{}", shown.out);
     expect(dir, &with(&["audit", "show", "--reason", "cut", "--role", "boss"]), 2, "write one of customer");
+    expect(dir, &with(&["audit", "show", "--reason", "none", "--action", "none"]), 0, "No record fits.");
     let whole = expect(dir, &with(&["audit", "show", "--reason", "whole", "--limit", "20000"]), 0, "seed");
     assert!(!whole.out.contains("There are more"), "{}", whole.out);
     expect(dir, &with(&["audit", "reindex", "--reason", "a test"]), 0, "complete");

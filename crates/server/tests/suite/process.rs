@@ -92,8 +92,8 @@ impl Place {
                     let mut words = said.split_whitespace();
                     words.find(|word| word.starts_with("http://") && word.ends_with(ends)).unwrap().to_owned()
                 };
-                let (base, metrics) = (word("/api"), word("/metrics"));
-                let base = base.trim_end_matches("/api").to_owned();
+                let (base, metrics) = (word("/api/docs"), word("/metrics"));
+                let base = base.trim_end_matches("/api/docs").to_owned();
                 return Running { child, base, metrics, out, err };
             }
             let ended = child.try_wait().unwrap();

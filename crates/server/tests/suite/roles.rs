@@ -138,7 +138,7 @@ async fn the_service_works_under_a_role_that_owns_nothing() {
 fn serves(dir: &Path, url: &str) {
     let server = Server::start(dir, &["--database-url", url, "--keyring-file", "ring"]);
     assert!(server.pasted().contains("\"customerId\":1"), "{}", server.pasted());
-    let base = server.word("/api").trim_end_matches("/api");
+    let base = server.word("/api/docs").trim_end_matches("/api/docs");
     let token = format!("{base}/demo/oidc/token");
     let form = "grant_type=password&client_id=demo&username=alice&password=alice";
     let script = format!(

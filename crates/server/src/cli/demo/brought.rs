@@ -161,8 +161,8 @@ impl Demo {
             let _ = writeln!(text, "{words}");
         };
         line(format_args!("\n  Start here   {base}/"));
-        line(format_args!("  API          {base}/api            try it out at {base}/api/docs"));
-        line(format_args!("  OpenID       {base}{}", oidc::PATH));
+        line(format_args!("  API          {base}/api/docs"));
+        line(format_args!("  OpenID       {base}{}/.well-known/openid-configuration", oidc::PATH));
         line(format_args!("  Health       {management}/health/ready   metrics at {management}/metrics"));
         if let Some(business) = self.as_of {
             line(format_args!("  As of        {business}"));
