@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -26,6 +26,7 @@ use super::{
     lane::{COMMIT, Chain, Lane, Waiting},
     mover,
     retention::{Dropped, Plan},
+    stats::{AuditStats, Counters},
     upkeep,
 };
 use crate::{
@@ -86,36 +87,6 @@ impl Submitted {
             Err(_) => Err(AuditError::Unavailable("the record was not committed in time")),
         }
     }
-}
-
-/// Figures for metrics, counted since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuditStats {
-    /// Records written.
-    pub records: u64,
-    /// Commits of batches.
-    pub commits: u64,
-    /// Chains given up because the outcome of a commit was unknown.
-    pub lanes_lost: u64,
-    /// Records for which nobody waited and which could not be written singly; the log says how many.
-    pub lost: u64,
-    /// Records in the queue now.
-    pub waiting: u64,
-    /// Checkpoints made.
-    pub checkpoints: u64,
-    /// Background tasks of the log that ended or panicked, and were started again.
-    pub restarts: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) records: AtomicU64,
-    pub(super) commits: AtomicU64,
-    pub(super) lanes_lost: AtomicU64,
-    pub(super) checkpoints: AtomicU64,
-    lost: AtomicU64,
-    /// Lost records that no record of the log speaks of yet.
-    pub(super) unreported: AtomicU64,
 }
 
 /// What the tasks of the log and its handle share.
@@ -362,18 +333,8 @@ impl AuditLog {
 
     /// Figures for metrics.
     pub fn stats(&self) -> AuditStats {
-        let Counters { records, commits, lanes_lost, checkpoints, lost, unreported: _ } = &self.shared.stats;
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let waiting = self.queue.max_capacity() - self.queue.capacity();
-        AuditStats {
-            records: of(records),
-            commits: of(commits),
-            lanes_lost: of(lanes_lost),
-            lost: of(lost),
-            waiting: waiting as u64,
-            checkpoints: of(checkpoints),
-            restarts: self.shared.supervisor.restarts(),
-        }
+        self.shared.stats.figures(waiting as u64, self.shared.supervisor.restarts())
     }
 }
 

@@ -22,6 +22,7 @@ mod mover;
 mod record;
 mod retention;
 mod show;
+mod stats;
 mod upkeep;
 mod verify;
 pub mod who;
@@ -30,12 +31,13 @@ pub mod who;
 pub(crate) mod tests;
 
 pub use finding::Finding;
-pub use log::{AuditError, AuditLog, AuditOptions, AuditStats, Submitted};
+pub use log::{AuditError, AuditLog, AuditOptions, Submitted};
 pub(crate) use mark::{forget, missing};
 pub use record::{ActorKind, Outcome, Record};
 pub use retention::{Dropped, Plan};
 pub(crate) use show::show;
 pub use show::{Filter, Shown, ShownWho};
+pub use stats::AuditStats;
 pub use verify::{Report, VerifyError};
 pub(crate) use verify::{examine, verify};
 

@@ -1,9 +1,12 @@
 //! What people see of the log: filters, pages, pairs, and a start that misses its log.
 
+use std::sync::Arc;
+
+use crypto::{DataKey, SystemRandom};
 use domain::{
     ids::{CustomerId, Id},
     policy::Role,
-    time::SECOND,
+    time::{Instant, SECOND},
 };
 
 use super::{
@@ -11,7 +14,7 @@ use super::{
     support::on_both,
     writing::{change, shown},
 };
-use crate::audit::{ActorKind, Filter, Outcome, Record, missing, who};
+use crate::audit::{ActorKind, Filter, Outcome, Record, ShownWho, missing, show, who};
 
 #[test]
 fn a_read_that_was_asked_for_and_failed_is_one_entry() {
@@ -146,4 +149,56 @@ fn a_dropped_checkpoint_is_not_missed() {
         super::retention::drop_before(&house, super::retention::month(3)).await;
         assert_eq!(missing(&house.db).await.unwrap(), None);
     });
+}
+
+#[test]
+fn records_are_shown_by_filter_and_an_erased_person_is_not_named() {
+    on_both("show", |house| async move {
+        assert_eq!(STATEMENTS.len(), 2);
+        let log = house.log().await;
+        let alice = CustomerId::new(1).unwrap();
+        let wrapped = house.keyring.new_data_key(alice, &SystemRandom).unwrap();
+        let mut tx = house.db.begin().await.unwrap();
+        let row = crate::db::params![wrapped.as_slice(), Instant::from_micros(0)];
+        tx.execute(&ADD_KEY, row).await.unwrap();
+        tx.commit().await.unwrap();
+        let key: Arc<DataKey> = house.keyring.data_key(alice, &wrapped).unwrap();
+        let caller = who::Who { issuer: "https://issuer", subject: "alice", address: None };
+        let own = record(10);
+        let own = Record { who: Some(who::seal(&key, own.customer, own.at, &caller).unwrap()), ..own };
+        let staff = Record { actor: ActorKind::Staff, action: "search".into(), ..record(20) };
+        let sealed = who::seal(house.keyring.actor(), staff.customer, staff.at, &caller).unwrap();
+        let staff = Record { who: Some(sealed), ..staff };
+        let nobody = Record { customer: None, actor: ActorKind::System, who: None, ..record(30) };
+        for record in [&own, &staff, &nobody] {
+            log.append(record.clone()).await.unwrap();
+        }
+        log.close().await;
+        let all = shown(&house, Filter::default()).await;
+        assert_eq!(all.iter().map(|s| &s.record).collect::<Vec<_>>(), [&nobody, &staff, &own]);
+        assert_eq!(all[0].who, ShownWho::Nobody);
+        for one in &all[1..] {
+            let ShownWho::Known(who) = &one.who else { panic!("not opened") };
+            assert_eq!((who.subject.as_str(), who.network), ("alice", None));
+        }
+        let count = async |filter| shown(&house, filter).await.len();
+        assert_eq!(count(Filter { customer: Some(alice), ..Filter::default() }).await, 2);
+        assert_eq!(count(Filter { action: Some("search".into()), ..Filter::default() }).await, 1);
+        assert_eq!(count(Filter { from: Some(staff.at), ..Filter::default() }).await, 2);
+        assert_eq!(count(Filter { to: Some(staff.at), ..Filter::default() }).await, 1);
+        assert_eq!(count(Filter { request_id: Some("request-30".into()), ..Filter::default() }).await, 1);
+        let limited = show(&house.db, &house.keyring, &Filter { limit: 1, ..Filter::default() }).await.unwrap();
+        assert_eq!(limited[0].record, nobody);
+        let mut tx = house.db.begin().await.unwrap();
+        tx.execute(&ERASE, Vec::new()).await.unwrap();
+        tx.commit().await.unwrap();
+        let own = &shown(&house, Filter { customer: Some(alice), ..Filter::default() }).await[1];
+        assert_eq!(own.who, ShownWho::Erased);
+        assert_eq!(house.verify().await.findings, [], "the chain verifies without the person");
+    });
+}
+
+crate::db::statements! {
+    ADD_KEY = {"INSERT INTO customer_key (customer_id, wrapped, created_at) VALUES (1, $1, $2)"};
+    ERASE = {"DELETE FROM customer_key"};
 }
