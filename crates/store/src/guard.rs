@@ -5,7 +5,10 @@
 //! to open, so there is none: `Guarded` has no accessor but [`Guarded::open`], and inside a transaction
 //! `Transaction::peek`, for the change's own logic. A handler that forgets the audit has nothing to serialise.
 
-use domain::{ids::CustomerId, policy::Categories};
+use domain::{
+    ids::CustomerId,
+    policy::{Categories, Rule},
+};
 use tokio::sync::OnceCell;
 
 use crate::{StoreError, audit::Submitted};
@@ -105,12 +108,13 @@ impl Receipt {
 pub struct Asked {
     record: std::sync::Mutex<Option<Submitted>>,
     receipt: OnceCell<Receipt>,
-    named: (CustomerId, Categories),
+    customer: CustomerId,
+    rule: Rule,
 }
 
 impl Asked {
-    pub(crate) fn new(record: Submitted, customer: CustomerId, categories: Categories) -> Self {
-        Self { record: Some(record).into(), receipt: OnceCell::new(), named: (customer, categories) }
+    pub(crate) fn new(record: Submitted, customer: CustomerId, rule: Rule) -> Self {
+        Self { record: Some(record).into(), receipt: OnceCell::new(), customer, rule }
     }
 
     /// Waits until the record is durable.
@@ -121,7 +125,7 @@ impl Asked {
         let durable = || async {
             let record = self.record.lock().ok().and_then(|mut record| record.take());
             record.ok_or(StoreError::AuditUnavailable)?.durable().await.map_err(|_| StoreError::AuditUnavailable)?;
-            Ok(Receipt::new(self.named.0, self.named.1))
+            Ok(Receipt::new(self.customer, self.rule.categories))
         };
         self.receipt.get_or_try_init(durable).await
     }
@@ -131,6 +135,8 @@ impl Asked {
     /// # Errors
     /// As [`Asked::receipt`] and [`Guarded::open`].
     pub async fn open<T>(&self, found: Guarded<T>) -> Result<T, StoreError> {
+        #[cfg(any(test, feature = "testing"))]
+        crate::testing::opens(self.rule.action, found.categories());
         found.open(self.receipt().await?)
     }
 }

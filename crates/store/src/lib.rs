@@ -213,7 +213,7 @@ impl Store {
         let record = self.record(scope.actor(), rule, Some(customer), Outcome::Asked)?;
         let record = Record { resource, detail, ..record };
         let submitted = self.audit.submit(record).map_err(|_| StoreError::AuditUnavailable)?;
-        Ok(Asked::new(submitted, customer, rule.categories))
+        Ok(Asked::new(submitted, customer, *rule))
     }
 
     /// Commits the record of a later part of a read, such as the end of a stream with its counts.

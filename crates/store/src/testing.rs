@@ -1,14 +1,31 @@
-//! Databases made for one test: migrated, with a keyring of their own, gone when the value is dropped.
+//! Databases made for one test: migrated, with a keyring of their own, gone when the value is dropped. And what tests
+//! see of guarded values.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crypto::{Keyring, Random, SystemRandom};
-use domain::time::Clock;
+use domain::{policy::Categories, time::Clock};
 
 use crate::{DbError, Location, OpenError, Options, Store, StoreError, db::postgres::Connector, migrate};
 
 /// The variable that names the PostgreSQL server for tests, as a superuser's URL.
 pub const POSTGRES: &str = "OSSREP_TEST_POSTGRES";
+
+/// By operation, the categories of what its reads opened in this process.
+static OPENED: Mutex<BTreeMap<&'static str, Categories>> = Mutex::new(BTreeMap::new());
+
+pub(crate) fn opens(action: &'static str, categories: Categories) {
+    *OPENED.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() |= categories;
+}
+
+/// The categories of all that reads of an operation opened in this process: its rule should name no more.
+pub fn opened(action: &str) -> Categories {
+    OPENED.lock().unwrap_or_else(PoisonError::into_inner).get(action).copied().unwrap_or_default()
+}
 
 /// A database of a test.
 #[derive(Debug)]

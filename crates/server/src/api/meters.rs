@@ -105,11 +105,13 @@ async fn list_meters(call: Call<PremiseId, PageQuery>) -> Result<Listing<MeterDe
 
 /// The operations on meters.
 pub fn routes() -> Vec<Route> {
+    const METERS: Categories = Categories::METER.union(Categories::USAGE);
     let routes = [
         Route::get("/api/premises/{premiseId}/meters", "listMeters", "List meters at a premise", list_meters)
+            .reveals(METERS)
             .example(example!("listMeters")),
         Route::show::<MeterDetail>("/api/meters/{meterId}", "getMeter", "Get meter details")
             .example(example!("getMeter")),
     ];
-    group("Meters", Categories::METER | Categories::USAGE | Categories::PREMISE, routes)
+    group("Meters", METERS | Categories::PREMISE, routes)
 }

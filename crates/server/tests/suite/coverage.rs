@@ -1,8 +1,8 @@
 //! Every route of the table, asked by everybody: whoever has a rule is answered, another's resource is as one that
 //! does not exist, other roles are refused, nobody is nobody, and each request leaves its audit record: with the
 //! rule's categories, and with role, reason and ticket where staff ask. Every route is answered with 200 at least
-//! once, so that a rule which names less than its answer holds fails here. A route with a path parameter that has no
-//! sample id here fails.
+//! once, so that a rule which names less than its answer holds fails here, and so does that of a read or an edit which
+//! names more. A route with a path parameter that has no sample id here fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -212,6 +212,26 @@ async fn everybody_asks_for_everything(service: Service) {
     let kinds: BTreeSet<String> = events(&service).await.into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds, BTreeSet::from(["AccountStatusChanged".to_owned()]), "nothing else was changed");
     check_records(&service, &asker.left).await;
+    check_categories();
+}
+
+/// A rule names what its answers reveal, and no more: who looks into the log would believe that it was shown. What a
+/// read revealed, the walk has seen; an edit's answer is that of the read beside it.
+fn check_categories() {
+    let table = routes();
+    let names = |categories: Categories| categories.names().collect::<Vec<_>>();
+    let (mut named, mut revealed) = (Vec::new(), Vec::new());
+    for route in &table {
+        let edits = matches!(route.method, Method::PUT | Method::PATCH);
+        let read = table.iter().find(|other| other.reads() && other.path == route.path);
+        let Some(read) = read.filter(|_| edits || route.reads()) else { continue };
+        for rule in &route.rules {
+            named.push((route.action, names(rule.categories)));
+            revealed.push((route.action, names(store::testing::opened(read.action))));
+        }
+    }
+    assert!(named.len() > 20);
+    assert_eq!(named, revealed);
 }
 
 fn name(role: Option<Role>) -> Option<&'static str> {
