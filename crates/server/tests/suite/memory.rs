@@ -31,9 +31,9 @@ async fn a_month_of_500_meters_by_the_hour_gives_its_memory_back() {
              CREATE TEMP TABLE hours AS WITH RECURSIVE h(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM h WHERE n < 720)
                 SELECT n FROM h;
              INSERT INTO meter (meter_id, service_point_id, wires_company_id, meter_number, type, status, multiplier,
-                dials, registers, installed_on, installed_at, version)
+                dials, registers, installed_on, installed_at, version, created_at, updated_at)
                 SELECT 100000 + n, service_point_id, wires_company_id, meter_number || '-' || n, type, status, multiplier,
-                dials, registers, installed_on, installed_at, version
+                dials, registers, installed_on, installed_at, version, created_at, updated_at
                 FROM meter, hours WHERE meter_id = 3001 AND n < 500;
              INSERT INTO reading SELECT meter_id, 'delivered', {begins} + n * {hour}, 1, 1000000 + meter_id * 1000 + n,
                 1, n * 1000, 'actual', 1, {begins} + n * {hour}, NULL FROM meter, hours WHERE meter_id >= 100000;

@@ -319,9 +319,9 @@ async fn many_meters_by_the_hour_are_bounded_and_hold_up_nobody(service: Service
     let (alice, bob) = (User::of(&service, "alice").await, User::of(&service, "bob").await);
     let more = "WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < 499)
         INSERT INTO meter (meter_id, service_point_id, wires_company_id, meter_number, type, status, multiplier, dials,
-            registers, installed_on, installed_at, removed_at, version)
+            registers, installed_on, installed_at, removed_at, version, created_at, updated_at)
         SELECT 900000 + n, service_point_id, wires_company_id, 'M' || n, type, status, multiplier, dials, registers,
-            installed_on, installed_at, removed_at, version FROM meter, more WHERE meter_id = 3001";
+            installed_on, installed_at, removed_at, version, created_at, updated_at FROM meter, more WHERE meter_id = 3001";
     Sql::of(service.db.location()).await.main_batch(more).await;
     let year = alice.get("/api/accounts/1001/usage?groupBy=hour&from=2024-01-01&to=2025-01-01").await;
     assert_eq!((year.status.as_u16(), year.errors()), (400, vec!["from:too-many-buckets".to_owned()]));
