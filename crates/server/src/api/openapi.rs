@@ -267,12 +267,11 @@ fn responses(route: &Route, schema: &Value, shared: &mut Map<String, Value>) -> 
         content.insert((*media_type).to_owned(), entry);
     }
     let etag = json!({"description": "A strong ETag of the whole representation.", "schema": {"type": "string"}});
-    let mut headers = json!({"ETag": etag});
-    let mut about = "Done.";
-    if route.status == StatusCode::CREATED {
-        about = "Made.";
-        headers["Location"] = json!({"description": "Where it can be read.", "schema": {"type": "string"}});
-    }
+    let location = json!({"description": "Where it can be read.", "schema": {"type": "string"}});
+    let (about, headers) = match route.status {
+        StatusCode::CREATED => ("Made.", json!({"ETag": etag, "Location": location})),
+        _ => ("Done.", json!({"ETag": etag})),
+    };
     let answer = json!({"description": about, "headers": headers, "content": content});
     responses.insert(route.status.as_u16().to_string(), answer);
     if route.method == Method::GET {
