@@ -9,8 +9,8 @@ command -v wrk >/dev/null || apt_install wrk
 command -v pgbench >/dev/null || apt_install postgresql-contrib
 cargo build --release --locked -p server --bin customer-service --example bench_load --example bench_issuer
 started=0
-if ! ./dev services status >/dev/null 2>&1; then started=1; fi
-OSSREP_TEST_POSTGRES=$(./dev services start | sed -n 's/^OSSREP_TEST_POSTGRES=//p')
+if ! ./dev services status postgres >/dev/null 2>&1; then started=1; fi
+OSSREP_TEST_POSTGRES=$(./dev services start postgres | sed -n 's/^OSSREP_TEST_POSTGRES=//p')
 export OSSREP_TEST_POSTGRES
-trap '[ "$started" = 0 ] || ./dev services stop' EXIT
+trap '[ "$started" = 0 ] || ./dev services stop postgres' EXIT
 python3 scripts/bench/read.py

@@ -11,6 +11,9 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# taken PORT: whether somebody listens there on loopback.
+taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
 # as_root COMMAND...: as root, or through sudo. Without a terminal sudo must not ask for a password.
 as_root() {
   if [[ $EUID -eq 0 ]]; then
