@@ -140,6 +140,8 @@ impl Collector for Figures {
         if let Some(authenticator) = sources.and_then(|sources| sources.authenticator.upgrade()) {
             let without = authenticator.issuers().filter(|(_, has_keys)| !has_keys).count();
             gauge("issuers_without_keys", "Issuers whose keys were never fetched", without as u64)?;
+            let unreachable = authenticator.unreachable() as u64;
+            gauge("issuers_unreachable", "Issuers whose keys could not be fetched at the last try", unreachable)?;
             let none = authenticator.publishing_none() as u64;
             gauge("issuers_publishing_no_keys", "Issuers that publish no usable key", none)?;
         }

@@ -138,7 +138,8 @@ pub(super) struct Issuer {
     pub(super) grants: Roles,
     /// The paths of the claims that hold roles.
     pub(super) role_claims: Vec<Vec<String>>,
-    url: reqwest::Url,
+    /// Where its keys are.
+    pub(super) url: reqwest::Url,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
     /// How long the last keys count once the issuer publishes none, in microseconds.
@@ -176,16 +177,30 @@ impl Issuer {
         self.keys().is_some()
     }
 
-    /// The key of a token; an unknown one causes a fetch, unless one has just been made.
+    /// How many usable keys are there.
+    pub(super) fn published(&self) -> usize {
+        self.keys().map_or(0, |keys| keys.len())
+    }
+
+    /// Whether the last fetch failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// The key of a token; an unknown one causes a fetch, unless one has just been made. In an outage that is known
+    /// nobody waits for it: an issuer that hangs must not hold up whoever invents key ids, nor all who come with them.
     pub(super) async fn key_for(self: &Arc<Self>, token: &Token<'_>) -> Result<Arc<Key>, TokenError> {
         if let Ok(key) = self.find(token) {
             return Ok(key);
         }
-        if !self.last.try_lock().is_ok_and(|last| self.too_soon(*last)) {
+        let failing = self.is_failing();
+        // One that is at work is waited for, to share it.
+        let due = self.last.try_lock().map_or(!failing, |last| !self.too_soon(*last));
+        if due {
             // In a task of its own: a caller who hangs up must not take the fetch away from the others.
             let this = Arc::clone(self);
-            let fetched = tokio::spawn(async move { this.refresh(false).await }).await;
-            if fetched.is_err() {
+            let fetching = tokio::spawn(async move { this.refresh(false).await });
+            if !failing && fetching.await.is_err() {
                 tracing::error!(issuer = &*self.name, "fetching the issuer's keys panicked");
             }
         }
@@ -222,6 +237,9 @@ impl Issuer {
         }
         let fetched = fetch(&self.client, self.url.clone()).await;
         *last = Some(self.clock.now());
+        if fetched.is_ok() && self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!(issuer = &*self.name, "the issuer's keys can be fetched again");
+        }
         match fetched {
             Ok(keys) if keys.is_empty() && self.within_grace() => false,
             Ok(keys) => {
@@ -229,9 +247,6 @@ impl Issuer {
                     *self.without.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
                 self.replace(keys);
-                if self.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!(issuer = &*self.name, "the issuer's keys can be fetched again");
-                }
                 true
             }
             Err(error) => {

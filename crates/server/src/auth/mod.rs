@@ -7,6 +7,7 @@
 //!
 //! This is the one place that makes an [`Identity`]. Tokens and subjects are never logged.
 
+mod explain;
 mod jwks;
 mod tokens;
 
@@ -20,6 +21,7 @@ use domain::time::{Clock, Instant, SECOND};
 use futures_util::future::join_all;
 use reqwest::Url;
 
+pub use explain::{Explanation, Line, Verdict};
 use jwks::{Issuer, Key};
 use tokens::Token;
 pub use tokens::{LEEWAY, MAX_TOKEN, TokenError};
@@ -189,8 +191,7 @@ impl Authenticator {
 
     async fn examine(&self, bearer: &str) -> Result<Verified, TokenError> {
         let token = Token::parse(bearer)?;
-        let issuer = token.issuer().and_then(|name| self.issuers.iter().find(|issuer| *issuer.name == *name));
-        let issuer = issuer.ok_or(TokenError::Issuer)?;
+        let issuer = self.issuer_of(&token).ok_or(TokenError::Issuer)?;
         let key = issuer.key_for(&token).await?;
         if key.algorithm != token.algorithm {
             return Err(TokenError::Algorithm);
@@ -207,6 +208,11 @@ impl Authenticator {
         Ok(Verified { identity: Arc::new(identity), until: proof.until, key })
     }
 
+    fn issuer_of(&self, token: &Token<'_>) -> Option<&Arc<Issuer>> {
+        let name = token.issuer()?;
+        self.issuers.iter().find(|issuer| *issuer.name == *name)
+    }
+
     /// Fetches the keys of every issuer now and every 5 minutes, for ever; after failures more often.
     pub async fn keep_fresh(&self) {
         join_all(self.issuers.iter().map(|issuer| issuer.keep_fresh())).await;
@@ -220,6 +226,11 @@ impl Authenticator {
     /// Each issuer, and whether its keys were ever fetched: without, its tokens get 503.
     pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
         self.issuers.iter().map(|issuer| (&*issuer.name, issuer.has_keys()))
+    }
+
+    /// Issuers whose keys could not be fetched when that was last tried; the last ones go on counting.
+    pub fn unreachable(&self) -> usize {
+        self.issuers.iter().filter(|issuer| issuer.is_failing()).count()
     }
 
     /// Issuers that publish no usable key now, whether their last ones still count or not.

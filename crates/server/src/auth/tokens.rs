@@ -122,7 +122,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
 pub(super) struct Token<'a> {
     signed: &'a str,
     signature: &'a str,
-    typ: Option<String>,
+    /// The type that the header names.
+    pub(super) typ: Option<String>,
     /// The key that the header names.
     pub(super) kid: Option<String>,
     /// The algorithm that the header names.
@@ -165,7 +166,7 @@ impl<'a> Token<'a> {
 
     /// The issuer that the token claims.
     pub(super) fn issuer(&self) -> Option<&str> {
-        self.claims.get("iss")?.as_str()
+        self.text("iss")
     }
 
     /// Whether `key` made the signature.
@@ -178,24 +179,44 @@ impl<'a> Token<'a> {
     pub(super) fn check(&self, audience: &str, now: Instant) -> Result<Proof<'_>, TokenError> {
         self.check_type()?;
         let until = self.check_dates(now)?;
-        let named = match self.claims.get("aud") {
-            Some(Value::String(one)) => one == audience,
-            Some(Value::Array(several)) => several.iter().any(|one| one.as_str() == Some(audience)),
-            _ => false,
-        };
-        if !named {
+        if !self.audiences().any(|one| one == audience) {
             return Err(TokenError::Audience);
         }
+        Ok(Proof { subject: self.subject()?, until })
+    }
+
+    /// For whom the token is meant.
+    pub(super) fn audiences(&self) -> impl Iterator<Item = &str> {
+        let audiences = match self.claims.get("aud") {
+            Some(Value::Array(several)) => several.as_slice(),
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        };
+        audiences.iter().filter_map(Value::as_str)
+    }
+
+    /// Whom the token is about.
+    pub(super) fn subject(&self) -> Result<&str, TokenError> {
         let subject = self.claims.get("sub").and_then(Value::as_str).ok_or(TokenError::Subject)?;
         if subject.is_empty() || subject.chars().count() > MAX_SUBJECT {
             return Err(TokenError::Subject);
         }
-        Ok(Proof { subject, until })
+        Ok(subject)
+    }
+
+    /// The names of all claims.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.claims.as_object().into_iter().flat_map(|claims| claims.keys().map(String::as_str))
+    }
+
+    /// A claim that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.claims.get(name)?.as_str()
     }
 
     /// RFC 9068, section 2.1 wants the header `typ` `at+jwt`. Keycloak writes `JWT` into the headers of
     /// access and ID tokens alike and tells them apart by the claim `typ`.
-    fn check_type(&self) -> Result<(), TokenError> {
+    pub(super) fn check_type(&self) -> Result<(), TokenError> {
         // Media types are compared without case, and `application/` may be left out (RFC 7515, 4.1.9).
         let header = self.typ.as_deref().map(str::to_ascii_lowercase);
         let (access, plain) = match header.as_deref() {
@@ -210,7 +231,8 @@ impl<'a> Token<'a> {
         if right { Ok(()) } else { Err(TokenError::Type) }
     }
 
-    fn check_dates(&self, now: Instant) -> Result<Instant, TokenError> {
+    /// Until when the token counts.
+    pub(super) fn check_dates(&self, now: Instant) -> Result<Instant, TokenError> {
         let until = self.date("exp")?.ok_or(TokenError::Dates)?.plus(LEEWAY);
         if until <= now {
             return Err(TokenError::Expired);
@@ -224,7 +246,7 @@ impl<'a> Token<'a> {
     }
 
     /// A `NumericDate`: seconds, perhaps with a fraction (RFC 7519, section 2), which is dropped.
-    fn date(&self, name: &str) -> Result<Option<Instant>, TokenError> {
+    pub(super) fn date(&self, name: &str) -> Result<Option<Instant>, TokenError> {
         let Some(value) = self.claims.get(name) else { return Ok(None) };
         // The cast saturates, and the range is checked below.
         let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64));

@@ -1,6 +1,8 @@
 //! `doctor`: what would keep the service from working, one line each, found without changing anything: a file that
 //! it makes to see whether it can is gone again.
 
+mod token;
+
 use std::{
     fmt::Display,
     fs, io,
@@ -17,6 +19,18 @@ use store::{
 
 use super::{Failure, keys, print, serve};
 use crate::config::Config;
+pub(super) use token::token;
+
+/// What `doctor` looks at in place of the whole.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Doctor {
+    /// Explain why an access token is accepted or refused, without showing it. Exit code 0 or 1
+    Token {
+        /// The file that holds it; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
 
 /// Less free space than this is worth a warning, in bytes.
 const LOW_DISK: u64 = 1024 * 1024 * 1024;

@@ -34,7 +34,7 @@ To look at it, run `customer-service serve --demo` and paste the curl line that 
 docs/configuration.md), run `customer-service doctor`, then `customer-service serve`.";
 
 const AFTER: &str =
-    "Exit codes: 0 done; 1 it failed; 2 the command or its settings are wrong; 3 it was done and found \
+    "Exit codes: 0 done; 1 it failed, or a token is refused (doctor token); 2 the command or its settings are wrong; 3 it was done and found \
 something wrong (audit verify, doctor, keys check).
 
 Every command takes the settings as flags, such as --data-dir or --database-url: `customer-service help settings` lists \
@@ -76,7 +76,10 @@ enum Command {
         reference: bool,
     },
     /// Look for what would keep the service from working well: database, keys, clock, disk, issuers
-    Doctor,
+    Doctor {
+        #[command(subcommand)]
+        only: Option<doctor::Doctor>,
+    },
     /// Copy the embedded database, beside a running service too. The keys are not in it: keep them apart
     Backup {
         /// A new or empty directory
@@ -217,7 +220,8 @@ async fn work(command: Command, config: &Config) -> Result<(), Failure> {
         Command::Keys(_) => keys::check(config).await,
         Command::Audit(command) => Box::pin(audit::run(command, config, &operator::who())).await,
         Command::Outbox(command) => Box::pin(database::outbox(command, config)).await,
-        Command::Doctor => Box::pin(doctor::doctor(config)).await,
+        Command::Doctor { only: None } => Box::pin(doctor::doctor(config)).await,
+        Command::Doctor { only: Some(doctor::Doctor::Token { file }) } => Box::pin(doctor::token(config, &file)).await,
         Command::Config { .. }
         | Command::Openapi
         | Command::Problems

@@ -36,6 +36,11 @@ impl<'s> User<'s> {
         Self { service, token }
     }
 
+    /// Whoever has this token.
+    pub fn with(service: &'s Service, token: &str) -> Self {
+        Self { service, token: Some(token.to_owned()) }
+    }
+
     /// Sends a request; a body goes as the type that its method takes unless `headers` names another.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
         let mut headers = headers.to_vec();
@@ -98,6 +103,11 @@ fn text<P: Personal>(value: &str) -> P {
 
 /// A customer whom nobody of the demonstration is linked to: number 10 with account 1100, which has no premises.
 pub async fn enrol_bare(service: &Service) {
+    enrol_linked(service, Vec::new()).await;
+}
+
+/// The same, linked to whom an issuer calls by these subjects.
+pub async fn enrol_linked(service: &Service, links: Vec<(String, String)>) {
     let start = service.clock.now();
     let customer = NewCustomer {
         id: Id::new(10).unwrap(),
@@ -105,7 +115,7 @@ pub async fn enrol_bare(service: &Service) {
         status: Status::Active,
         inactive_since: None,
         created_at: start,
-        links: Vec::new(),
+        links,
         accounts: vec![NewAccount {
             id: Id::new(1100).unwrap(),
             number: AccountNumber::parse("BARE-1").unwrap(),

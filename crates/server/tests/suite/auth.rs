@@ -1,5 +1,7 @@
 //! Bearer tokens against a real issuer over HTTP: each refusal, keys that come and go, outages.
 
+mod attacks;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,9 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use domain::policy::{Role, Roles};
 use domain::time::{Clock, Instant, SECOND};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use jsonwebtoken::{Algorithm, EncodingKey, jwk::Jwk};
 use serde_json::{Value, json};
-use server::auth::{Authenticator, IssuerConfig, TokenError};
+use server::auth::{Authenticator, IssuerConfig, TokenError, Verdict};
 
 use crate::clock::TestClock;
 
@@ -119,6 +121,16 @@ impl World {
     }
 }
 
+/// Why a token is refused. What explains tokens must say the same, and find what refuses it.
+async fn refusal(auth: &Authenticator, token: &str) -> Option<TokenError> {
+    let refused = auth.verify(token).await.err();
+    let explained = auth.explain(token).await;
+    assert_eq!(explained.refused, refused, "{token}");
+    let found = explained.lines.iter().any(|line| line.verdict == Verdict::Refused);
+    assert_eq!(found, refused.is_some(), "{token}: {:?}", explained.lines);
+    refused
+}
+
 async fn certs(State(world): State<Arc<World>>) -> axum::response::Response {
     world.fetches.fetch_add(1, Ordering::SeqCst);
     // Long enough that callers meet during the fetch.
@@ -183,7 +195,7 @@ async fn claims_are_checked() {
         (json!({ "typ": null }), Some(TokenError::Type)),
     ] {
         let token = key.sign(&key.header(), &world.claims(changes.clone()));
-        assert_eq!(auth.verify(&token).await.err(), expected, "{changes}");
+        assert_eq!(refusal(&auth, &token).await, expected, "{changes}");
     }
 }
 
@@ -219,46 +231,7 @@ async fn headers_are_checked() {
         (json!({ "alg": "ES256" }), &claims, None),
         (json!({ "typ": "JWT" }), &claims, Some(TokenError::Malformed)),
     ] {
-        assert_eq!(auth.verify(&key.sign(&header, claims)).await.err(), expected, "{header}");
-    }
-}
-
-#[tokio::test]
-async fn forgeries_and_garbage_are_refused() {
-    let key = SigningKey::new("k1", Algorithm::RS256);
-    let world = World::start(&[&key]).await;
-    let (auth, claims) = (world.authenticator(), world.claims(json!({})));
-    let good = key.sign(&key.header(), &claims);
-    assert!(auth.verify(&good).await.is_ok());
-    // HS256 with the public key as the secret (RFC 8725, section 2.1).
-    let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::HS256) };
-    let secret = EncodingKey::from_secret(key.jwk().to_string().as_bytes());
-    let hmac = jsonwebtoken::encode(&header, &claims, &secret).unwrap();
-    let imposter = SigningKey::new("k1", Algorithm::RS256).sign(&key.header(), &claims);
-    let parts: Vec<&str> = good.split('.').collect();
-    let none = format!("{}.{}.", B64.encode(r#"{"alg":"none","typ":"JWT"}"#), parts[1]);
-    let stretched = format!("{}.{}.{}", parts[0], B64.encode(world.claims(json!({"sub": "1"})).to_string()), parts[2]);
-    let twice = format!("{}.{}.{}", B64.encode(r#"{"alg":"RS256","alg":"RS256"}"#), parts[1], parts[2]);
-    let nested = format!("{}.{}.{}", parts[0], B64.encode("[".repeat(5000)), parts[2]);
-    let large = key.sign(&key.header(), &world.claims(json!({ "padding": "x".repeat(8192) })));
-    for (token, expected) in [
-        (hmac, TokenError::Algorithm),
-        (none, TokenError::Algorithm),
-        (imposter, TokenError::Signature),
-        (stretched, TokenError::Signature),
-        (format!("{}.{}.", parts[0], parts[1]), TokenError::Signature),
-        (large, TokenError::Oversized),
-        (twice, TokenError::Malformed),
-        (nested, TokenError::Malformed),
-        (String::new(), TokenError::Malformed),
-        ("garbage".into(), TokenError::Malformed),
-        ("..".into(), TokenError::Malformed),
-        ("ü.ü.ü".into(), TokenError::Malformed),
-        (format!("{good}.{}", parts[2]), TokenError::Malformed),
-        (format!("{}.{}.{}", parts[0], B64.encode("[]"), parts[2]), TokenError::Malformed),
-        (format!(" {good}"), TokenError::Malformed),
-    ] {
-        assert_eq!(auth.verify(&token).await.err(), Some(expected), "{token}");
+        assert_eq!(refusal(&auth, &key.sign(&header, claims)).await, expected, "{header}");
     }
 }
 
@@ -296,6 +269,14 @@ async fn keys_rotate_and_take_their_tokens_along() {
     assert_eq!(world.fetches.load(Ordering::SeqCst), 3);
     assert!(auth.verify(&by_old).await.is_ok());
     assert!(auth.verify(&by_new).await.is_ok());
+
+    // It comes back; in an outage that is known nobody waits for that.
+    world.publish(&[&old, &new]);
+    world.clock.forward(10);
+    assert_eq!(auth.verify(&unknown).await.err(), Some(TokenError::Key));
+    while auth.unreachable() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 
     // A withdrawn key's cached tokens go with it.
     world.publish(&[&new]);

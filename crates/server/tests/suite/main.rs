@@ -28,6 +28,7 @@ mod floods;
 mod found;
 mod http;
 mod jobs;
+mod keycloak;
 mod leaks;
 mod listen;
 mod lists;

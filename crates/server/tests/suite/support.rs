@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode, header::HeaderMap};
 use server::{
     api,
     app::{App, Parts, Rates},
-    auth::Authenticator,
+    auth::{Authenticator, IssuerConfig},
     demo::{data, oidc},
     listen,
     telemetry::Metrics,
@@ -117,11 +117,20 @@ fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClo
 
 impl Service {
     pub async fn start(engine: EngineKind) -> Self {
+        Self::with_issuers(engine, Vec::new()).await
+    }
+
+    /// One that also accepts the tokens of these issuers.
+    pub async fn with_issuers(engine: EngineKind, issuers: Vec<IssuerConfig>) -> Self {
         let generous = Rates { caller_per_second: 100_000, caller_burst: 100_000, failures_per_minute: 100_000 };
-        Self::with_limits(engine, generous).await
+        Self::with(engine, generous, issuers).await
     }
 
     pub async fn with_limits(engine: EngineKind, limits: Rates) -> Self {
+        Self::with(engine, limits, Vec::new()).await
+    }
+
+    async fn with(engine: EngineKind, limits: Rates, mut issuers: Vec<IssuerConfig>) -> Self {
         let db = match engine {
             EngineKind::Sqlite => TestDb::sqlite().unwrap(),
             EngineKind::Postgres => TestDb::postgres().await.unwrap(),
@@ -136,7 +145,8 @@ impl Service {
         data::load(&store, anchor, &zone, &issuer).await.unwrap();
         let random = Arc::new(SystemRandom);
         let provider = Arc::new(oidc::Provider::new(issuer, clock.clone(), random.clone()).unwrap());
-        let authenticator = Arc::new(Authenticator::new(vec![provider.issuer_config()], clock.clone()).unwrap());
+        issuers.push(provider.issuer_config());
+        let authenticator = Arc::new(Authenticator::new(issuers, clock.clone()).unwrap());
         let app_clock = Arc::new(AppClock { clock: clock.clone(), panics: AtomicBool::new(false) });
         let app = App::new(parts(Arc::clone(&store), authenticator, app_clock.clone(), limits));
         let index = api::index(&app, api::Links::default());
