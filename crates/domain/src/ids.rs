@@ -63,6 +63,8 @@ ids! {
     PremiseId,
     /// A service point: where the wires company delivers, named by an ESI ID. It outlives occupancies.
     ServicePointId,
+    /// A company that owns wires.
+    WiresCompanyId,
     /// An installed meter. It belongs to no customer and outlives occupancies.
     MeterId,
     /// One reading of one register, in one revision.

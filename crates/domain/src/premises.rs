@@ -11,19 +11,20 @@ use crate::{
     values::{City, EsiId, Nickname, State, Street, Unit, Zip},
 };
 
-/// Where a premise is, as its customer writes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// House number and street.
-    pub street: Street,
-    /// Apartment or suite.
-    pub unit: Option<Unit>,
-    /// City.
-    pub city: City,
-    /// Two letters.
-    pub state: State,
-    /// ZIP code.
-    pub zip: Zip,
+input! {
+    /// Where a premise is, as its customer writes it.
+    Address {
+        /// House number and street.
+        street: Street = "street",
+        /// Apartment or suite.
+        unit: Option<Unit> = "unit",
+        /// City.
+        city: City = "city",
+        /// Two letters.
+        state: State = "state",
+        /// ZIP code.
+        zip: Zip = "zip",
+    }
 }
 
 /// A service point in force at a premise.

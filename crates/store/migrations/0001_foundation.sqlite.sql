@@ -98,7 +98,7 @@ CREATE TABLE account_owner (
 -- Places: they belong to no customer and outlive occupancies.
 CREATE TABLE wires_company (
     wires_company_id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
+    name TEXT NOT NULL CONSTRAINT wires_company_name UNIQUE,
     outage_phone TEXT
 ) STRICT;
 
@@ -170,6 +170,7 @@ CREATE TABLE premise_service_point (
     PRIMARY KEY (customer_id, premise_id, service_point_id),
     FOREIGN KEY (customer_id, premise_id) REFERENCES premise
 ) STRICT;
+CREATE INDEX premise_service_point_place ON premise_service_point (service_point_id);
 
 -- A service point is in force for one occupancy at a time.
 CREATE TABLE service_point_holder (

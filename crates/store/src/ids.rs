@@ -3,7 +3,7 @@
 
 use domain::ids::{
     AccountId, CustomerId, EnrollmentId, Id, JobId, MeterId, MoveId, PremiseId, ReadingId, RequestId, ServicePointId,
-    TaskId,
+    TaskId, WiresCompanyId,
 };
 
 use crate::{
@@ -48,6 +48,7 @@ allocated! {
     MoveId "move";
     RequestId "request";
     TaskId "task";
+    WiresCompanyId "wires_company";
 }
 
 impl Change<'_> {

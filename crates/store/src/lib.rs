@@ -23,6 +23,7 @@ mod keys;
 mod links;
 pub mod meters;
 pub mod migrate;
+pub mod occupancies;
 mod open;
 mod operate;
 pub mod outbox;
@@ -84,6 +85,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         jobs::STATEMENTS,
         links::STATEMENTS,
         meters::STATEMENTS,
+        occupancies::STATEMENTS,
         open::STATEMENTS,
         outbox::STATEMENTS,
         preferences::STATEMENTS,

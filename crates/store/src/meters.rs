@@ -33,11 +33,11 @@ const LAST_READING: &str =
          (SELECT r.read_at FROM reading r WHERE r.meter_id = m.meter_id AND r.register = 'delivered' AND r.is_current
             AND r.read_at >= p.start_at AND (p.end_at IS NULL OR r.read_at <= p.end_at)
             ORDER BY r.read_at DESC LIMIT 1)";
-/// The meters `m` of an occupancy `p`: at one of its service points while it lasted. An available meter has
-/// no occupant, so that only past occupants see it.
+/// The meters `m` of an occupancy `p`: at one of its service points while it lasted, and none before it begins. An
+/// available meter has no occupant, so that only past occupants see it.
 pub(crate) const METERS_OF_PREMISE: &str =
     "LEFT JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
-         LEFT JOIN meter m ON m.service_point_id = ps.service_point_id
+         LEFT JOIN meter m ON m.service_point_id = ps.service_point_id AND p.status <> 'pending'
             AND (m.removed_at IS NULL OR m.removed_at > p.start_at)
             AND (p.end_at IS NULL OR m.installed_at < p.end_at)
             AND (p.end_at IS NOT NULL OR m.status <> 'available')";
@@ -53,7 +53,7 @@ statements! {
         JOIN premise_service_point ps ON ps.service_point_id = m.service_point_id
         JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
         JOIN customer_key k ON k.customer_id = p.customer_id
-        WHERE ps.customer_id = $1 AND m.meter_id = $2 AND (p.end_at IS NULL OR p.end_at > $3)
+        WHERE ps.customer_id = $1 AND m.meter_id = $2 AND p.status <> 'pending' AND (p.end_at IS NULL OR p.end_at > $3)
             AND (m.removed_at IS NULL OR m.removed_at > p.start_at)
             AND (p.end_at IS NULL OR m.installed_at < p.end_at)
             AND (p.end_at IS NOT NULL OR m.status <> 'available')

@@ -121,6 +121,21 @@ impl SealedRow for ServicePointSealedV1 {
     const VERSION: u8 = 1;
 }
 
+impl ServicePointSealedV1 {
+    /// The market's words for a place.
+    pub(crate) fn of(esi_id: &EsiId, address: &Address) -> Self {
+        let Address { street, unit, city, state, zip } = address;
+        Self {
+            esi_id: reveal!(esi_id),
+            street: reveal!(street),
+            unit: unit.as_ref().map(|unit| reveal!(unit)),
+            city: reveal!(city),
+            state: reveal!(state),
+            zip: reveal!(zip),
+        }
+    }
+}
+
 /// Seals the personal columns of a premise.
 pub(crate) fn seal(
     key: &DataKey,

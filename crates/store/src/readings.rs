@@ -44,7 +44,7 @@ macro_rules! page_of_readings {
                 AND (r.read_at, r.reading_id) ", $beyond, " ($6, $7)
                 AND EXISTS (SELECT 1 FROM premise_service_point ps
                     JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
-                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id
+                    WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id AND p.status <> 'pending'
                         AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
             ORDER BY r.read_at ", $order, ", r.reading_id ", $order, " LIMIT $8")
     };
@@ -71,7 +71,7 @@ macro_rules! series_of_meters {
                 AND r.read_at >= w.low AND r.read_at <= w.high
             WHERE EXISTS (SELECT 1 FROM premise_service_point ps
                     JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
-                    WHERE ps.customer_id = $1 AND ps.service_point_id = w.service_point_id
+                    WHERE ps.customer_id = $1 AND ps.service_point_id = w.service_point_id AND p.status <> 'pending'
                         AND p.start_at <= r.read_at AND (p.end_at IS NULL OR p.end_at >= r.read_at))
             ORDER BY r.meter_id, r.register, r.read_at LIMIT $5")
     };
@@ -86,7 +86,8 @@ statements! {
         WHERE r.meter_id = $2 AND r.register = $3 AND r.read_at < $4 AND r.read_at >= $5 AND r.is_current
             AND EXISTS (SELECT 1 FROM premise_service_point ps
                 JOIN premise p ON p.customer_id = ps.customer_id AND p.premise_id = ps.premise_id
-                WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id AND p.start_at <= r.read_at)
+                WHERE ps.customer_id = $1 AND ps.service_point_id = m.service_point_id AND p.status <> 'pending'
+                    AND p.start_at <= r.read_at)
         ORDER BY r.read_at DESC LIMIT 1"};
     [heavy] SERIES = {
         sqlite series_of_meters!("IN (SELECT value FROM json_each($2))"),

@@ -259,7 +259,9 @@ impl Scope {
     pub fn counterpart(&self, customer: CustomerId) -> Self {
         let origin = Origin { request_id: self.actor.origin.request_id.clone(), address: None };
         let actor = Actor { identity: None, role: None, origin: Arc::new(origin), basis: Basis::Counterpart };
-        Self { actor: Arc::new(actor), rule: self.rule, customer }
+        // Whether the other side is active makes no difference to what happens at the place.
+        let rule = Rule { while_inactive: true, ..self.rule };
+        Self { actor: Arc::new(actor), rule, customer }
     }
 }
 

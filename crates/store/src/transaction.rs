@@ -124,6 +124,14 @@ impl<'a> Transaction<'a> {
         self.noted.insert(customer, act);
     }
 
+    /// Notes of every other customer of whom nothing was noted that the change did not concern them after all.
+    pub fn pass_over(&mut self) {
+        for other in self.others.keys() {
+            let untouched = || Act::unchanged(None, "it did not concern them");
+            self.noted.entry(*other).or_insert_with(untouched);
+        }
+    }
+
     /// The customers whose rows are locked beside the one whose change it is.
     pub fn others(&self) -> impl Iterator<Item = CustomerId> {
         self.others.keys().copied()

@@ -1,7 +1,7 @@
 //! ESI IDs: the market's names for service points. The market publishes which one is at which address,
 //! so an ESI ID is as good as an address, and is a personal type.
 
-use crate::input::FieldError;
+use crate::input::{At, FieldError, FromInput, Node};
 use crate::personal_types;
 
 fn esi_id(text: &str) -> Result<String, FieldError> {
@@ -91,6 +91,40 @@ impl WiresCompanies {
 impl Default for WiresCompanies {
     fn default() -> Self {
         Self::texas()
+    }
+}
+
+/// ESI IDs of one place that one request names at most.
+const MOST: usize = 20;
+
+/// The ESI IDs of a place, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, schemars::JsonSchema)]
+pub struct EsiIds(#[schemars(length(max = 20))] pub Vec<EsiId>);
+
+impl FromInput for EsiIds {
+    fn from_input(node: &Node, at: &mut At<'_>) -> Option<Self> {
+        let Node::List(items) = node else {
+            at.refuse(FieldError::new("wrong-type", "Write a list here."));
+            return None;
+        };
+        if items.len() > MOST {
+            at.refuse(FieldError::new("too-many-lines", format!("Write at most {MOST} ESI IDs.")));
+            return None;
+        }
+        let companies = WiresCompanies::default();
+        let mut ids: Vec<EsiId> = Vec::new();
+        let mut wrong = false;
+        for (index, item) in items.iter().enumerate() {
+            let mut at = at.below(&index.to_string());
+            let id = EsiId::from_input(item, &mut at);
+            let checked = id.as_ref().map_or(Ok(None), |id| companies.check(id));
+            wrong |= id.is_none() || checked.is_err();
+            if let Err(error) = checked {
+                at.refuse(error);
+            }
+            ids.extend(id.filter(|id| !ids.contains(id)));
+        }
+        (!wrong).then_some(Self(ids))
     }
 }
 

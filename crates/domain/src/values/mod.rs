@@ -13,7 +13,7 @@ mod text;
 
 pub use contact::{EmailAddress, PhoneNumber, fold_email, fold_phone};
 pub use decimal::{Money, Quantity};
-pub use esi::{EsiId, WiresCompanies, WiresCompany};
-pub use names::{BusinessName, City, Label, Nickname, PersonName, State, Street, StreetLines, Unit, Zip};
-pub use numbers::{AccountNumber, MeterNumber};
+pub use esi::{EsiId, EsiIds, WiresCompanies, WiresCompany};
+pub use names::{BusinessName, City, Label, Nickname, PersonName, Remark, State, Street, StreetLines, Unit, Zip};
+pub use numbers::{AccountNumber, MeterNumber, RejectionCode, TransactionId};
 pub use text::fold;

@@ -63,6 +63,9 @@ personal_types! {
     /// A ZIP code of five digits, or of nine as `75001-1234`.
     Zip by zip, schema
         {"type": "string", "minLength": 5, "maxLength": 10, "pattern": "^[0-9]{5}(-[0-9]{4})?$", "examples": ["75001", "75001-1234"]};
+    /// What a neighbour says to a person about something: 1 to 300 characters.
+    Remark by |text| free_text(text, 300), schema
+        {"type": "string", "minLength": 1, "maxLength": 300, "pattern": line_pattern(), "examples": ["The place has another meter."]};
     /// How a payment method is shown, such as `Visa ending 4242`: 1 to 100 characters.
     Label by |text| free_text(text, 100), schema
         {"type": "string", "minLength": 1, "maxLength": 100, "pattern": line_pattern(), "examples": ["Visa ending 4242"]};

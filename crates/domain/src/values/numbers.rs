@@ -62,6 +62,14 @@ plain_numbers! {
     MeterNumber, (1..=30), |b| b.is_ascii_alphanumeric() || b == b'-',
     "invalid-meter-number", "Enter a meter number of 1 to 30 digits, letters and hyphens.",
     schema {"type": "string", "minLength": 1, "maxLength": 30, "pattern": "^[0-9A-Za-z-]+$", "examples": ["E-12345678"]};
+    /// The market's code of why it will not do something.
+    RejectionCode, (1..=40), |b| b.is_ascii_alphanumeric() || b == b'-',
+    "invalid-code", "Write a code of 1 to 40 letters, digits and hyphens.",
+    schema {"type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[0-9A-Za-z-]+$", "examples": ["invalid-esi"]};
+    /// The market's id of something that it reports.
+    TransactionId, (1..=100), |b| b.is_ascii_alphanumeric() || b"-._:".contains(&b),
+    "invalid-code", "Write 1 to 100 letters, digits, hyphens, dots, colons and underscores.",
+    schema {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[0-9A-Za-z._:-]+$", "examples": ["T-1"]};
 }
 
 impl AccountNumber {

@@ -54,6 +54,8 @@ kinds! {
         "An account ends when no place of it is in service, or will be, on the effective date: move out first.";
     INVALID_TRANSITION = "invalid-transition", 409, "Its status does not allow that.",
         "The state machine has no such step; `allowed` lists what is possible now.";
+    PLACE_TAKEN = "place-taken", 409, "The place is taken.",
+        "The place is promised to another newcomer, or somebody moves in there later than that.";
     KEY_BUSY = "idempotency-key-busy", 409, "The same request is still at work.",
         "A request with this `Idempotency-Key` has not ended yet; ask again in a moment.";
     PRECONDITION_FAILED = "precondition-failed", 412, "The resource has changed since you read it.",
@@ -86,9 +88,11 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("duplicate-parameter", "A query parameter stands there twice."),
     ("forbidden-character", "The text holds a control character, a bidi override or a character that no script uses."),
     ("in-the-future", "The instant of the report has not come yet."),
+    ("invalid-code", "Write letters, digits and hyphens only."),
     ("invalid-cursor", "The cursor is not one of this list's own, for this caller and these filters."),
     ("invalid-date", "Write a date of the calendar as YYYY-MM-DD, or an instant with its offset."),
     ("invalid-email", "Write an e-mail address such as name@example.com."),
+    ("invalid-esi-id", "Write an ESI ID: 17 or 22 digits that begin with 10, as many as its wires company's have."),
     ("invalid-header", "The header does not follow its grammar."),
     ("invalid-id", "Write an id as a whole number from 1 to 9007199254740991."),
     ("invalid-json", "The body is not JSON (RFC 8259)."),
@@ -120,6 +124,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("unknown-member", "There is no such member."),
     ("unknown-parameter", "There is no such query parameter."),
     ("unknown-payment-method", "Name a payment method that Billing has reported."),
+    ("unknown-place", "We do not know the place of this ESI ID."),
     ("unknown-value", "The member takes one of a few values."),
     ("wrong-type", "The member has another type, such as a number instead of a text."),
 ];

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use domain::{
     accounts::{Account, Deactivation},
-    ids::AccountId,
+    events::Events,
+    ids::{AccountId, CustomerId, PremiseId},
     jobs::Task,
     policy::{Categories, Reach, Roles, Rule},
+    premises::Premise,
     status::{Status, StatusReason},
 };
-use store::{Transaction, jobs::Claimed};
+use store::{Scope, Transaction, jobs::Claimed};
 
-use super::{App, Ask, Effect, Failure, Operation, accounts::deactivate, change};
+use super::{App, Ask, Effect, Failure, Operation, accounts::deactivate, change, enrollments, occupancies};
 
 /// Between two looks for due jobs.
 const PACE: Duration = Duration::from_secs(1);
@@ -69,8 +71,64 @@ pub async fn perform(app: &App, job: &Claimed) -> Result<(), Failure> {
             let ask = Ask { scope: &scope, check: &|_: &Account| Ok(()), once: None };
             change(app, ask, id, &Due { job, reason }).await.map(drop)
         }
-        // Nothing schedules these yet.
-        Task::StartService(_) | Task::EndService(_) => Err(Failure::NotFound),
+        Task::StartService(id) => {
+            let scope = job.scope(Rule { action: "startService", ..RULE });
+            let ask = Ask { scope: &scope, check: &|_: &Premise| Ok(()), once: None };
+            change(app, ask, id, &Starting(job)).await.map(drop)
+        }
+        Task::EndService(id) => {
+            let scope = job.scope(Rule { action: "endService", ..RULE });
+            let ask = Ask { scope: &scope, check: &|_: &Premise| Ok(()), once: None };
+            change(app, ask, id, &Ending(job)).await.map(drop)
+        }
+    }
+}
+
+/// Service that begins today.
+struct Starting<'j>(&'j Claimed);
+
+impl Operation<Premise> for Starting<'_> {
+    async fn others(&self, app: &App, scope: &Scope, id: PremiseId) -> Result<Vec<CustomerId>, Failure> {
+        occupancies::others(app, scope, id).await
+    }
+    async fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+        id: PremiseId,
+        current: &Premise,
+    ) -> Result<Effect<PremiseId>, Failure> {
+        tx.own().done(self.0).await?;
+        if current.status != Status::Pending {
+            tx.pass_over();
+            return Ok(Effect::Nothing(id));
+        }
+        let date = app.zone.date(self.0.due);
+        let mut events = occupancies::start(app, tx, current, date).await?;
+        events.extend(enrollments::started(app, tx, current, date).await?);
+        Ok(Effect::Done(id, Events::Of(events)))
+    }
+}
+
+/// Service that ends today.
+struct Ending<'j>(&'j Claimed);
+
+impl Operation<Premise> for Ending<'_> {
+    async fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+        id: PremiseId,
+        current: &Premise,
+    ) -> Result<Effect<PremiseId>, Failure> {
+        tx.own().done(self.0).await?;
+        if current.status != Status::Active {
+            return Ok(Effect::Nothing(id));
+        }
+        let (mut change, date) = (tx.own(), app.zone.date(self.0.due));
+        let boundary = occupancies::boundary(app, &mut change, id, date, Some(StatusReason::Moved)).await?;
+        let events = occupancies::end(&mut change, current, &boundary).await?;
+        Ok(Effect::Done(id, Events::Of(events)))
     }
 }
 

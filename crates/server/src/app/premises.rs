@@ -41,7 +41,7 @@ impl Edits for Premise {
     }
 }
 
-fn updated(account: AccountId, premise: PremiseId) -> Event {
+pub(super) fn updated(account: AccountId, premise: PremiseId) -> Event {
     Event::new(EventType::PremiseUpdated, Subject::Premise(account, premise))
 }
 

@@ -6,7 +6,7 @@ use domain::{
     customers::CustomerType,
     ids::{
         AccountId, CustomerId, EnrollmentId, Id, IdentityId, JobId, MeterId, MoveId, PremiseId, ReadingId, RequestId,
-        ServicePointId, TaskId,
+        ServicePointId, TaskId, WiresCompanyId,
     },
     input::Named,
     jobs::JobKind,
@@ -70,7 +70,7 @@ macro_rules! mapped {
     )+};
 }
 mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, MeterId, ReadingId, JobId,
-EnrollmentId, MoveId, RequestId, TaskId, IdentityId;
+EnrollmentId, MoveId, RequestId, TaskId, IdentityId, WiresCompanyId;
 from Id::new, into |id| Param::Int(id.get()) }
 mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Register, Quality, BillDelivery, Language,
 EmailStatus, JobKind, Role, ActorKind, Outcome;

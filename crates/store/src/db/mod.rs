@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use columns::{Column, Columns, Text, columns, sql};
 pub(crate) use param::{IntoParam, Param, params};
-pub(crate) use row::{Cell, Reader, Row};
+pub(crate) use row::{Cell, FromCell, Reader, Row};
 pub(crate) use statement::{Sql, statements};
 
 /// Why the database did not do what it was asked.

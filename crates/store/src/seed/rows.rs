@@ -5,16 +5,16 @@ use std::sync::Arc;
 use crypto::DataKey;
 
 use super::{
-    AccountId, Address, CustomerId, Dial, EsiId, Id, Instant, MeterId, MeterStatus, Named, NewAccount, NewCustomer,
-    NewMeter, NewPremise, NewReading, NewServicePoint, Param, PaymentMethod, PremiseId, Register, Sql, Store,
-    StoreError, params, statements,
+    AccountId, Address, CustomerId, Dial, Id, Instant, MeterId, MeterStatus, Named, NewAccount, NewCustomer, NewMeter,
+    NewPremise, NewReading, NewServicePoint, Param, PaymentMethod, PremiseId, Register, Sql, Store, StoreError, params,
+    statements,
 };
 use crate::{
     accounts, customers,
     db::{Columns, Text},
     links, preferences,
     premises::{self, ServicePointSealedV1},
-    sealed::{self, reveal},
+    sealed,
 };
 
 /// Inserts of whole tables: rows one by one on SQLite, one array a column on PostgreSQL. Each column has its
@@ -254,7 +254,7 @@ impl Rows {
     ) -> Result<(), StoreError> {
         let NewServicePoint { id, esi_id, wires_company, meters } = point;
         let keyring = &owner.store.keyring;
-        let plain = place(esi_id, address);
+        let plain = ServicePointSealedV1::of(esi_id, address);
         let hash = keyring.lookup().tag("esi-id", &[plain.esi_id.as_bytes()]);
         let sealed = sealed::seal_place(keyring.place(), id.get(), &plain)?;
         self.service_points.push(params![id.get(), *wires_company, hash, 1_i64, start, sealed]);
@@ -296,19 +296,6 @@ impl Rows {
 fn registers(readings: &[NewReading]) -> &'static str {
     let received = readings.iter().any(|reading| reading.register == Register::Received);
     if received { "delivered,received" } else { "delivered" }
-}
-
-/// The market's words for a place.
-fn place(esi_id: &EsiId, address: &Address) -> ServicePointSealedV1 {
-    let Address { street, unit, city, state, zip } = address;
-    ServicePointSealedV1 {
-        esi_id: reveal!(esi_id),
-        street: reveal!(street),
-        unit: unit.as_ref().map(|unit| reveal!(unit)),
-        city: reveal!(city),
-        state: reveal!(state),
-        zip: reveal!(zip),
-    }
 }
 
 /// A reading's row.
