@@ -3,7 +3,7 @@
 use crate::{
     ids::{AccountId, MeterId, PremiseId, ServicePointId},
     named_enum,
-    readings::Dial,
+    readings::{Dial, Register},
     time::{Instant, LocalDate},
     values::{MeterNumber, Quantity},
 };
@@ -37,6 +37,31 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// Which registers a meter has, as one column.
+    Registers {
+        /// What is delivered.
+        Delivered = "delivered",
+        /// What is delivered, and what the customer's generation gives back.
+        Both = "delivered,received",
+    }
+}
+
+impl Registers {
+    /// Whether a register is among them.
+    pub fn count(self, register: Register) -> bool {
+        self == Self::Both || register == Register::Delivered
+    }
+
+    /// All of them.
+    pub fn list(self) -> &'static [Register] {
+        match self {
+            Self::Delivered => &[Register::Delivered],
+            Self::Both => &[Register::Delivered, Register::Received],
+        }
+    }
+}
+
 /// A meter as one occupancy sees it.
 #[derive(Debug, Clone)]
 pub struct Meter {
@@ -54,6 +79,10 @@ pub struct Meter {
     pub installed_on: LocalDate,
     /// Dials and multiplier.
     pub dial: Dial,
+    /// Which registers it has.
+    pub registers: Registers,
+    /// Counts the changes of the meter's own row.
+    pub version: i64,
     /// The last reading within the occupancy, with its instant.
     pub last_reading: Option<(Quantity, Instant)>,
     /// The instants between which its readings belong to the occupancy: both ends are shared boundaries.

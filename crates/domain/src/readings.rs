@@ -3,10 +3,14 @@
 //! A register counts up and starts over at its dial size. What was used is the advance from one reading
 //! to the next, times the meter's multiplier; never a sum of readings.
 
-use crate::ids::ReadingId;
-use crate::named_enum;
-use crate::time::Instant;
-use crate::values::Quantity;
+use crate::{
+    ids::{MeterId, ReadingId},
+    input,
+    input::FieldError,
+    named_enum,
+    time::Instant,
+    values::{EsiId, MeterNumber, Quantity},
+};
 
 named_enum! {
     /// Which way the electricity went. The two are counted apart and never netted.
@@ -53,6 +57,11 @@ pub struct Dial {
 }
 
 impl Dial {
+    /// Whether the dials can show a value.
+    pub fn shows(self, value: Quantity) -> bool {
+        value >= Quantity::ZERO && self.size().is_none_or(|size| value.thousandths() < size)
+    }
+
     /// The value at which the register starts over, in thousandths; `None` for dials that no
     /// [`Quantity`] reaches, which never roll over.
     fn size(self) -> Option<i64> {
@@ -161,6 +170,86 @@ impl Reading {
     }
 }
 
+input! {
+    /// What Meter reports of one register at one instant. It names the meter by `meterId`, or by `esiId` and
+    /// `meterNumber`.
+    ReadingReport {
+        /// The meter, by our id.
+        meter_id: Option<MeterId> = "meterId",
+        /// The meter's service point, by the market's id.
+        esi_id: Option<EsiId> = "esiId",
+        /// The number on the meter's plate.
+        meter_number: Option<MeterNumber> = "meterNumber",
+        /// Which register.
+        register: Register = "register",
+        /// When it was read.
+        read_at: Instant = "readAt",
+        /// What the dials showed, before the multiplier.
+        value: Quantity = "value",
+        /// How the value came about.
+        quality: Quality = "quality",
+        /// When it was reported: of two values of one instant, the one that was reported later counts.
+        reported_at: Instant = "reportedAt",
+    }
+}
+
+/// How a report names its meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// By our id.
+    Id(MeterId),
+    /// By where it is, and the number on its plate.
+    Plate(&'a EsiId, &'a MeterNumber),
+}
+
+impl ReadingReport {
+    /// Which meter was read.
+    ///
+    /// # Errors
+    /// `missing` when it is named in neither way, `ambiguous` when in both.
+    pub fn which(&self) -> Result<Which<'_>, FieldError> {
+        let wrong = |code, message| FieldError { pointer: "/meterId".into(), ..FieldError::new(code, message) };
+        match (self.meter_id, &self.esi_id, &self.meter_number) {
+            (Some(id), None, None) => Ok(Which::Id(id)),
+            (None, Some(esi), Some(number)) => Ok(Which::Plate(esi, number)),
+            (Some(_), _, _) => Err(wrong("ambiguous", "Name the meter by meterId, or by esiId and meterNumber.")),
+            (None, _, _) => Err(wrong("missing", "Write meterId, or esiId and meterNumber.")),
+        }
+    }
+}
+
+/// The revision in force of one register at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Its value.
+    pub value: Quantity,
+    /// How the value came about.
+    pub quality: Quality,
+    /// When it was reported.
+    pub reported_at: Instant,
+    /// Which revision it is.
+    pub revision: i64,
+}
+
+/// What a reported value is to what is held of its instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first value of its instant.
+    First,
+    /// Known, or older than what is known, or an estimate where something was read.
+    Known,
+    /// Another value, reported later: it is in force from now on.
+    Revision,
+}
+
+/// Judges a reported value.
+pub fn verdict(held: Option<&Held>, value: Quantity, quality: Quality, reported_at: Instant) -> Verdict {
+    let Some(held) = held else { return Verdict::First };
+    let same = (held.value, held.quality) == (value, quality);
+    let guess = held.quality == Quality::Actual && quality == Quality::Estimated;
+    if same || guess || reported_at <= held.reported_at { Verdict::Known } else { Verdict::Revision }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -238,6 +327,26 @@ mod tests {
         assert_eq!(list[0].quality, Estimated);
         assert_eq!(pair((1, Actual), (2, Actual), Dial { dials: 5, multiplier: i64::MAX }), (None, false, true));
         assert!(advances(&[reading(0, 1, Actual)], FIVE).is_empty());
+    }
+
+    #[test]
+    fn the_later_report_counts_and_an_estimate_never_replaces_what_was_read() {
+        use Quality::{Actual, Estimated};
+        let (quantity, at) = (|units: i64| Quantity::from_thousandths(units * 1000).unwrap(), Instant::from_micros);
+        let held = |quality| Held { value: quantity(10), quality, reported_at: at(5), revision: 1 };
+        assert_eq!(verdict(None, quantity(10), Estimated, at(0)), Verdict::First);
+        for (quality, value, reported, new, expected) in [
+            (Actual, 10, 9, Actual, Verdict::Known),
+            (Actual, 11, 9, Actual, Verdict::Revision),
+            (Actual, 11, 5, Actual, Verdict::Known),
+            (Actual, 11, 4, Actual, Verdict::Known),
+            (Actual, 11, 9, Estimated, Verdict::Known),
+            (Estimated, 11, 9, Estimated, Verdict::Revision),
+            (Estimated, 10, 9, Actual, Verdict::Revision),
+            (Estimated, 10, 4, Actual, Verdict::Known),
+        ] {
+            assert_eq!(verdict(Some(&held(quality)), quantity(value), new, at(reported)), expected);
+        }
     }
 
     proptest! {

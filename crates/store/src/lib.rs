@@ -90,12 +90,12 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         outbox::STATEMENTS,
         preferences::STATEMENTS,
         premises::STATEMENTS,
-        readings::STATEMENTS,
         session::STATEMENTS,
         tasks::STATEMENTS,
         transaction::STATEMENTS,
     ];
     slices.extend(audit::LISTS);
+    slices.extend(readings::LISTS);
     slices.extend(seed::LISTS);
     slices
 }

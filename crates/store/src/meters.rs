@@ -2,7 +2,7 @@
 
 use domain::{
     ids::{AccountId, Id, MeterId, PremiseId, ServicePointId},
-    meters::{Meter, MeterStatus, MeterType, Served},
+    meters::{Meter, MeterStatus, MeterType, Registers, Served},
     policy::Categories,
     premises::Premise,
     readings::Dial,
@@ -21,7 +21,7 @@ columns! {
     MeterRow of "m" {
         meter_id: MeterId, meter_number: MeterNumber, kind as "type": MeterType, status: MeterStatus,
         service_point_id: ServicePointId, installed_on: LocalDate, multiplier: i64, dials: i64, installed_at: Instant,
-        removed_at: Option<Instant>,
+        removed_at: Option<Instant>, registers: Registers, version: i64,
     }
 }
 
@@ -79,6 +79,8 @@ impl MeterRow {
             dials,
             installed_at,
             removed_at,
+            registers,
+            version,
         } = self;
         let dials =
             u32::try_from(dials).map_err(|_| DbError::Corrupt(format!("meter {id}: its dials are no number")))?;
@@ -89,7 +91,19 @@ impl MeterRow {
         // Whoever left sees the meter as they left it: not in use by them.
         let status = if occupancy.1.is_some() { MeterStatus::Inactive } else { status };
         let (dial, visible) = (Dial { dials, multiplier }, (occupancy.0.max(installed_at), end));
-        Ok(Meter { id, number, kind, status, service_point, installed_on, dial, last_reading: None, visible })
+        Ok(Meter {
+            id,
+            number,
+            kind,
+            status,
+            service_point,
+            installed_on,
+            dial,
+            registers,
+            version,
+            last_reading: None,
+            visible,
+        })
     }
 }
 

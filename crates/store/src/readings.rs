@@ -1,5 +1,8 @@
 //! Readings of registers, reached only through a meter that an occupancy of the scope's customer sees.
 
+mod parked;
+mod report;
+
 use domain::{
     ids::{Id, MeterId, ReadingId},
     input::Named,
@@ -12,8 +15,13 @@ use domain::{
 
 use crate::{
     Guarded, Session, StoreError,
-    db::{Row, params, statements},
+    db::{Row, Sql, params, statements},
 };
+
+pub use self::report::{Received, report};
+
+/// Every statement of this slice.
+pub(crate) static LISTS: &[&[&Sql]] = &[STATEMENTS, report::STATEMENTS, parked::STATEMENTS];
 
 /// Which page of a meter's readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

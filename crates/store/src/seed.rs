@@ -24,7 +24,7 @@ use crate::{
     ids, open,
 };
 
-mod rows;
+pub(crate) mod rows;
 
 /// A company that owns wires.
 #[derive(Debug, Clone)]

@@ -309,6 +309,11 @@ impl<'a> Batch<'a> {
         &mut self.tx
     }
 
+    /// The transaction underneath with its store, for what may turn out to change nothing.
+    pub(crate) fn parts(&mut self) -> (&'a Store, &mut Tx) {
+        (self.store, &mut self.tx)
+    }
+
     /// Runs a statement that finds rows, each with its customer.
     pub(crate) async fn rows(&mut self, sql: &'static Sql, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         self.tx.rows(sql, params).await
@@ -330,6 +335,11 @@ impl<'a> Batch<'a> {
     /// Notes that what was sent was compared with a customer's rows: the answer tells something of them.
     pub(crate) fn compared(&mut self, customer: CustomerId) {
         self.touched.insert(customer);
+    }
+
+    /// Notes that something was changed.
+    pub(crate) fn changed(&mut self) {
+        self.changed = true;
     }
 
     /// Commits the chunk with its record; `detail` holds its counts.

@@ -52,6 +52,7 @@ pub(super) struct Head {
     pub(super) if_none_match: Option<Condition>,
     pub(super) idempotency_key: Option<String>,
     pub(super) accept: &'static str,
+    pub(super) media_type: &'static str,
     pub(super) body: Bytes,
 }
 
@@ -159,6 +160,30 @@ impl FromBody for Document {
     }
     fn read(method: &Method, bytes: &[u8]) -> Result<Self, Problem> {
         Ok(Self { node: Arc::new(Node::parse(bytes)?), patch: *method == Method::PATCH })
+    }
+}
+
+/// A body that the handler reads by itself, line by line.
+#[derive(Debug, Clone, Copy)]
+pub struct Unparsed;
+
+impl FromBody for Unparsed {
+    fn media_type(_: &Method) -> Option<&'static str> {
+        Some(JSON)
+    }
+    fn read(_: &Method, _: &[u8]) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+}
+
+impl<P, Q, S> Call<P, Q, Unparsed, S> {
+    /// The body.
+    pub fn body_bytes(&self) -> Bytes {
+        self.head.body.clone()
+    }
+    /// Its media type.
+    pub fn media_type(&self) -> &'static str {
+        self.head.media_type
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) struct Authorized {
     accept: &'static str,
     conditions: [Option<Condition>; 2],
     idempotency_key: Option<String>,
+    media_type: &'static str,
     body: Bytes,
 }
 
@@ -66,8 +67,21 @@ impl Authorized {
         B: FromBody,
         S: Standing,
     {
-        let Self { app, route, caller, own, reason, whose, path, query, accept, conditions, idempotency_key, body } =
-            self;
+        let Self {
+            app,
+            route,
+            caller,
+            own,
+            reason,
+            whose,
+            path,
+            query,
+            accept,
+            conditions,
+            idempotency_key,
+            media_type,
+            body,
+        } = self;
         let [if_match, if_none_match] = conditions;
         let mut errors: Vec<ErrorAt> = Vec::new();
         let values: Vec<(&str, &str)> = path.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -97,8 +111,19 @@ impl Authorized {
         let unfit = || Problem::new(problem::INTERNAL).cause("the rule's reach and the handler do not fit together");
         let scope = S::of(RightOf(right)).ok_or_else(unfit)?;
         let (status, reads) = (route.status, route.reads());
-        let head =
-            Head { caller, status, reads, resource, filters, if_match, if_none_match, idempotency_key, accept, body };
+        let head = Head {
+            caller,
+            status,
+            reads,
+            resource,
+            filters,
+            if_match,
+            if_none_match,
+            idempotency_key,
+            accept,
+            media_type,
+            body,
+        };
         Ok(Call { app, scope, path, query, body: read, asked, head: Arc::new(head) })
     }
 }
@@ -223,8 +248,9 @@ async fn authorized(
     };
     let accept = negotiate::accept(&parts.headers, route.produces)?;
     let is_empty = body.is_end_stream();
+    let mut media_type = route.consumes.unwrap_or_default();
     if !(is_empty && parts.method == Method::POST) {
-        negotiate::content_type(&parts.headers, route.consumes)?;
+        media_type = negotiate::content_type(&parts.headers, route.consumes, route.also_consumes)?;
     }
     let body = read_body(body, route).await?;
     let conditions =
@@ -236,8 +262,22 @@ async fn authorized(
     let query = parts.uri.query().unwrap_or_default().into();
     let (app, route, caller, path) = (Arc::clone(app), Arc::clone(route), Arc::clone(caller), Arc::new(path));
     let (reason, whose) = (said.reason.clone(), Arc::clone(&said.whose));
-    run(Authorized { app, route, caller, own, reason, whose, path, query, accept, conditions, idempotency_key, body })
-        .await
+    run(Authorized {
+        app,
+        route,
+        caller,
+        own,
+        reason,
+        whose,
+        path,
+        query,
+        accept,
+        conditions,
+        idempotency_key,
+        media_type,
+        body,
+    })
+    .await
 }
 
 /// Which roles would do.

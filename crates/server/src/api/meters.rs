@@ -60,8 +60,7 @@ struct PremiseOfMeter {
 
 impl MeterDetail {
     fn new(meter: Meter, premise: Option<PremiseOfMeter>, zone: &Zone) -> Self {
-        let Meter { id, number, kind, status, service_point: _, installed_on, dial: _, last_reading, visible: _ } =
-            meter;
+        let Meter { id, number, kind, status, installed_on, last_reading, .. } = meter;
         Self {
             meter_id: id,
             meter_number: number,

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod balances;
+mod batch;
 mod call;
 mod cors;
 mod cursor;

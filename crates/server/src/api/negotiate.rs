@@ -46,12 +46,18 @@ fn range(text: &str) -> (String, u16) {
     (range, thousandths)
 }
 
-/// Checks the body's media type; UTF-8 and not encoded.
-pub(super) fn content_type(headers: &HeaderMap, consumes: Option<&'static str>) -> Result<(), Problem> {
-    let Some(expected) = consumes else { return Ok(()) };
+/// The body's media type, one of those that are taken; UTF-8 and not encoded. The first where there need be none.
+pub(super) fn content_type(
+    headers: &HeaderMap,
+    consumes: Option<&'static str>,
+    also: &'static [&'static str],
+) -> Result<&'static str, Problem> {
+    let Some(expected) = consumes else { return Ok("") };
+    let taken = || std::iter::once(expected).chain(also.iter().copied());
     let refuse = || {
         let problem = Problem::new(problem::UNSUPPORTED_MEDIA_TYPE);
-        let problem = problem.detail(format!("Send {expected}, in UTF-8 and not encoded."));
+        let taken: Vec<_> = taken().collect();
+        let problem = problem.detail(format!("Send {}, in UTF-8 and not encoded.", taken.join(" or ")));
         // RFC 5789: which patch documents are taken.
         let patch = header::HeaderName::from_static("accept-patch");
         if expected.contains("patch") { problem.header(patch, expected) } else { problem }
@@ -63,12 +69,13 @@ pub(super) fn content_type(headers: &HeaderMap, consumes: Option<&'static str>) 
     }
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(refuse)?;
     let mut parts = value.split(';');
-    let named = parts.next().unwrap_or_default().trim().eq_ignore_ascii_case(expected);
+    let named = parts.next().unwrap_or_default().trim();
+    let named = taken().find(|media_type| named.eq_ignore_ascii_case(media_type));
     let utf8 = parts.all(|part| {
         let charset = part.trim().to_ascii_lowercase();
         !charset.starts_with("charset=") || charset.trim_start_matches("charset=").trim_matches('"') == "utf-8"
     });
-    if named && utf8 { Ok(()) } else { Err(refuse()) }
+    named.filter(|_| utf8).ok_or_else(refuse)
 }
 
 #[cfg(test)]
@@ -99,9 +106,13 @@ mod tests {
         let of = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
-            content_type(&headers, Some("application/json")).is_ok()
+            content_type(&headers, Some("application/json"), &["text/csv"]).ok()
         };
-        assert!(of("application/json") && of("Application/JSON; charset=\"UTF-8\""));
-        assert!(!of("application/json; charset=latin1") && !of("text/plain") && !of("application/merge-patch+json"));
+        let json = Some("application/json");
+        assert_eq!((of("application/json"), of("Application/JSON; charset=\"UTF-8\"")), (json, json));
+        assert_eq!(of("Text/CSV; header=present"), Some("text/csv"));
+        for other in ["application/json; charset=latin1", "text/plain", "application/merge-patch+json"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 }

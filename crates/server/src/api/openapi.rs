@@ -232,7 +232,12 @@ fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &Sch
 fn input_body(route: &Route, media_type: &str, schema: &Value) -> Value {
     let required = !route.input_example.is_empty();
     let example: Value = serde_json::from_str(route.input_example).unwrap_or_else(|_| json!({}));
-    json!({"required": required, "content": {media_type: {"schema": schema, "example": example}}})
+    let mut content = json!({media_type: {"schema": schema, "example": example}});
+    for other in route.also_consumes {
+        let about = "The same, a line an item; in CSV the first line names the members.";
+        content[*other] = json!({"schema": {"type": "string", "description": about}});
+    }
+    json!({"required": required, "content": content})
 }
 
 /// What a schema refers to, or itself.

@@ -1,4 +1,6 @@
-//! Readings of a meter, as JSON pages or as a CSV stream.
+//! Readings of a meter, as JSON pages or as a CSV stream; and as Meter reports them.
+
+mod report;
 
 use std::sync::Arc;
 
@@ -244,7 +246,9 @@ pub fn routes() -> Vec<Route> {
     let list =
         Route::stream("/api/meters/{meterId}/readings", "listReadings", "Get meter reading history", list_readings);
     let list = list.produces(&[JSON, CSV]).example(example!("listReadings"));
-    group("Meters", Categories::METER | Categories::USAGE | Categories::PREMISE, [list])
+    let mut routes = group("Meters", Categories::METER | Categories::USAGE | Categories::PREMISE, [list]);
+    routes.extend(report::routes());
+    routes
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    call::{Applicant, Call, Document, FromBody, Given, JSON, Reply, Standing},
+    call::{Applicant, Call, Document, FromBody, Given, JSON, Reply, Standing, Unparsed},
     dispatch::Authorized,
     params::{FromPath, FromQuery, Leads, Parameter},
     problem::{self, Problem, ProblemKind},
@@ -60,6 +60,8 @@ pub struct Route {
     pub query_parameters: Vec<Parameter>,
     /// The media type of the body.
     pub consumes: Option<&'static str>,
+    /// The other media types of the body, which are read to the same end.
+    pub also_consumes: &'static [&'static str],
     /// The JSON Schema of an operation's input.
     pub input: Option<Schema>,
     /// The JSON Schema of the answer.
@@ -78,7 +80,7 @@ pub struct Route {
 /// An example's text, from its file: a test compares it with the demonstration's answer.
 macro_rules! example {
     ($name:literal) => {
-        include_str!(concat!("examples/", $name, ".json"))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/examples/", $name, ".json"))
     };
 }
 pub(super) use example;
@@ -129,6 +131,7 @@ impl Route {
             path_parameters,
             query_parameters: Q::parameters(),
             consumes,
+            also_consumes: &[],
             input: None,
             answer: |generator| generator.subschema_for::<R>().to_value(),
             editable: &[],
@@ -272,14 +275,48 @@ impl Route {
         F: Future<Output = Result<R, Problem>> + Send + 'static,
         R: Serialize + JsonSchema + Send + 'static,
     {
+        Self::of_many::<B, _, _, _>((Method::POST, path, action, about), handler)
+    }
+
+    /// POST of a batch that its handler reads line by line.
+    pub fn bulk<B, F, R>(
+        path: &'static str,
+        action: &'static str,
+        about: &'static str,
+        handler: fn(Call<(), (), Unparsed, store::Crowd>) -> F,
+    ) -> Self
+    where
+        B: JsonSchema,
+        F: Future<Output = Result<R, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
+    {
+        Self::of_many::<B, _, _, _>((Method::POST, path, action, about), handler)
+    }
+
+    fn of_many<B, T, F, R>(
+        names: (Method, &'static str, &'static str, &'static str),
+        handler: fn(Call<(), (), T, store::Crowd>) -> F,
+    ) -> Self
+    where
+        B: JsonSchema,
+        T: FromBody,
+        F: Future<Output = Result<R, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
+    {
         let handler = move |call| {
             let answer = handler(call);
             async move { answer.await.map(Reply::Now) }
         };
-        let route = Self::new((Method::POST, path, action, about), handler);
+        let route = Self::new(names, handler);
         let input: Option<Schema> = Some(|generator| generator.subschema_for::<B>().to_value());
         Self { input, body_limit: 8 * 1024 * 1024, time_limit: Duration::from_secs(60), ..route }
             .refuses(&[problem::VALIDATION_FAILED])
+    }
+
+    /// With other media types of the body beside JSON.
+    #[must_use]
+    pub fn also_consumes(self, also_consumes: &'static [&'static str]) -> Self {
+        Self { also_consumes, ..self }
     }
 
     /// For these roles instead of customers.

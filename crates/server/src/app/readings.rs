@@ -1,13 +1,18 @@
 //! Readings of a meter, page by page or as a stream.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use domain::{ids::MeterId, meters::Meter, premises::Premise, readings::Reading};
+use domain::{
+    ids::MeterId,
+    meters::Meter,
+    premises::Premise,
+    readings::{Reading, ReadingReport},
+};
 use store::{
-    Asked, Guarded, Scope,
+    Asked, Crowd, Guarded, Scope,
     audit::Outcome,
     meters,
-    readings::{self, Page},
+    readings::{self, Page, Received},
 };
 
 use super::{App, Failure, resource};
@@ -24,6 +29,33 @@ pub async fn page(
     let meter = meters::find(&mut session, id).await?.ok_or(Failure::NotFound)?;
     let found = readings::page_of(&mut session, &meter, page).await?;
     Ok(meter.and(found)?)
+}
+
+/// Reported readings of one transaction, which leave one audit record.
+pub const CHUNK: usize = 2_000;
+
+/// Stores a chunk of what Meter reports, in order: what became of each. Each chunk is a transaction of its own: what was
+/// stored stays, and reporting it again changes nothing.
+pub async fn report(app: &App, crowd: &Crowd, reports: &[ReadingReport]) -> Result<Vec<Received>, Failure> {
+    let mut batch = app.store.batch(crowd).await?;
+    let received = readings::report(&mut batch, reports).await?;
+    batch.commit(format!("readings={}", reports.len())).await?;
+    Ok(received)
+}
+
+/// Between two looks for readings that have waited too long.
+const PACE: Duration = Duration::from_secs(600);
+
+/// Makes tasks of readings whose meter never came, until it is dropped.
+pub async fn keep_parked(app: &App) {
+    loop {
+        match app.store.expire_parked(app.clock.now()).await {
+            Ok(0) => {}
+            Ok(tasks) => tracing::info!(tasks, "readings have waited too long for their meters"),
+            Err(error) => tracing::warn!(%error, "parked readings could not be looked through"),
+        }
+        tokio::time::sleep(PACE).await;
+    }
 }
 
 /// A stream of readings, which the record of the request opens piece by piece; at its end its counts are recorded.

@@ -272,6 +272,11 @@ impl Service {
             let store = Arc::clone(&watched);
             async move { management::watch_files(&store).await }
         }));
+        let waiting = Arc::clone(&app);
+        let parked = tokio::spawn(tasks.clone().keep("parked", end_of_tasks.clone(), move || {
+            let app = Arc::clone(&waiting);
+            async move { app::readings::keep_parked(&app).await }
+        }));
         let jobs = tokio::spawn(tasks.keep("jobs", end_of_tasks, move || {
             let app = Arc::clone(&app);
             async move { app::jobs::run(&app).await }
@@ -293,6 +298,7 @@ impl Service {
         files.abort();
         // A job at work is rolled back, and another process, or the next start, does it.
         jobs.abort();
+        parked.abort();
         store.audit_log().close().await;
         drop(last);
         if let Err(failed) = health.await {

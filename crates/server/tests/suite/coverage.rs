@@ -61,7 +61,13 @@ const NONE: i64 = 8_765_432_109;
 
 /// What an operation needs to be answered with 200, where the demonstration has nothing that lets it: a sample of a
 /// path parameter, whose it is, and the input.
-const SAMPLES: [(&str, i64, i64, &str); 2] = [
+const SAMPLES: [(&str, i64, i64, &str); 3] = [
+    (
+        "reportReadings",
+        NONE,
+        0,
+        r#"{"readings":[{"meterId":3001,"register":"delivered","readAt":"2025-06-01T06:00:00Z","value":2000,"quality":"actual","reportedAt":"2025-06-01T07:00:00Z"}]}"#,
+    ),
     ("deactivateAccount", 1100, 10, r#"{"effectiveDate":"TODAY","reason":"closed"}"#),
     (
         "reportBalances",

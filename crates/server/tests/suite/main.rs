@@ -33,6 +33,7 @@ mod leaks;
 mod listen;
 mod lists;
 mod memory;
+mod meters;
 mod outages;
 mod roles;
 mod samples;

@@ -10,7 +10,7 @@ use domain::{
     },
     input::Named,
     jobs::JobKind,
-    meters::{MeterStatus, MeterType},
+    meters::{MeterStatus, MeterType, Registers},
     policy::Role,
     preferences::{BillDelivery, EmailStatus, Language},
     readings::{Quality, Register},
@@ -72,7 +72,7 @@ macro_rules! mapped {
 mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, MeterId, ReadingId, JobId,
 EnrollmentId, MoveId, RequestId, TaskId, IdentityId, WiresCompanyId;
 from Id::new, into |id| Param::Int(id.get()) }
-mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Register, Quality, BillDelivery, Language,
+mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Registers, Register, Quality, BillDelivery, Language,
 EmailStatus, JobKind, Role, ActorKind, Outcome;
 from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
 mapped! { String as "text": AccountNumber, MeterNumber;

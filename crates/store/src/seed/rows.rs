@@ -81,7 +81,7 @@ static PREFERENCE: Sql = Sql::new("PREFERENCE", ONE_PREFERENCE.as_str(), MANY_PR
 pub(super) static OWN: &[&Sql] = &[&LINK, &PREFERENCE];
 
 /// The insert of readings, which also come alone.
-pub(super) fn readings() -> &'static Sql {
+pub(crate) fn readings() -> &'static Sql {
     &READING
 }
 
@@ -299,7 +299,7 @@ fn registers(readings: &[NewReading]) -> &'static str {
 }
 
 /// A reading's row.
-pub(super) fn reading(meter: MeterId, customer: Option<CustomerId>, reading: &NewReading) -> Vec<Param> {
+pub(crate) fn reading(meter: MeterId, customer: Option<CustomerId>, reading: &NewReading) -> Vec<Param> {
     let NewReading { id, register, read_at, value, quality, revision, is_current, reported_at, corrected_at } =
         *reading;
     params![

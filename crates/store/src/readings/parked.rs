@@ -1,0 +1,112 @@
+//! Readings of meters that are not registered, or not installed, yet: they wait 14 days, are taken in when the meter is
+//! there, and become a task for staff when it never is.
+
+use domain::{
+    ids::{Id, TaskId},
+    input::Named,
+    readings::{ReadingReport, Which},
+    tasks::{About, TaskKind, Topic},
+    time::{HOUR, Instant},
+};
+
+use crate::{
+    Store, StoreError,
+    db::{Param, Row, Tx, params, statements},
+    ids::{self, Allocated},
+    occupancies::esi_hash,
+    tasks,
+};
+
+/// How long a reading waits for its meter.
+const DAYS: i64 = 14;
+
+statements! {
+    PARK = {
+        sqlite "INSERT INTO parked_reading (parked_id, meter_id, esi_hash, meter_number, register, read_at, value, quality,
+                reported_at, parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        postgres "INSERT INTO parked_reading (parked_id, meter_id, esi_hash, meter_number, register, read_at, value, quality,
+                reported_at, parked_at)
+            SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[],
+                $7::int8[], $8::text[], $9::timestamptz[], $10::timestamptz[])"
+    };
+    // No task has the number 0: whoever sets it has the rows.
+    EXPIRE = {"UPDATE parked_reading SET task_id = 0 WHERE parked_at < $1 AND task_id IS NULL
+        RETURNING parked_id, meter_id, esi_hash, meter_number"};
+    TASK_OF = {"SELECT t.task_id FROM parked_reading p JOIN task t ON t.task_id = p.task_id AND t.status = 'open'
+        WHERE (p.meter_number = $2 AND p.esi_hash = $3) OR p.meter_id = $1 LIMIT 1"};
+    GIVE = {
+        sqlite "UPDATE parked_reading SET task_id = $1 WHERE parked_id IN (SELECT value FROM json_each($2))",
+        postgres "UPDATE parked_reading SET task_id = $1 WHERE parked_id = ANY($2)"
+    };
+}
+
+/// A reading that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ParkedId(i64);
+
+impl Id for ParkedId {
+    fn new(value: i64) -> Option<Self> {
+        (1..=domain::ids::MAX_ID).contains(&value).then_some(Self(value))
+    }
+    fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl Allocated for ParkedId {
+    const SEQUENCE: &'static str = "parked";
+}
+
+/// Parks readings.
+pub(super) async fn park(
+    store: &Store,
+    tx: &mut Tx,
+    now: Instant,
+    reports: &[&ReadingReport],
+) -> Result<(), StoreError> {
+    let ids: Vec<ParkedId> = ids::block(tx, reports.len()).await?;
+    let row = |(report, ParkedId(id)): (&&ReadingReport, ParkedId)| -> Vec<Param> {
+        let ReadingReport { register, read_at, value, quality, reported_at, .. } = **report;
+        let (meter, hash, number) = match report.which() {
+            Ok(Which::Plate(esi, number)) => (None, Some(esi_hash(store, esi)), Some(number.as_str().to_owned())),
+            Ok(Which::Id(_)) | Err(_) => (report.meter_id, None, None),
+        };
+        params![id, meter, hash, number, register.name(), read_at, value, quality.name(), reported_at, now]
+    };
+    let rows = reports.iter().zip(ids).map(row).collect();
+    Ok(tx.insert_many(&PARK, rows).await?)
+}
+
+/// How a parked reading names its meter.
+type Plate = (Option<i64>, Option<Vec<u8>>, Option<String>);
+
+fn expired(row: Row) -> Result<(i64, Plate), StoreError> {
+    let mut row = row.read();
+    Ok((row.get()?, (row.get()?, row.get()?, row.get()?)))
+}
+
+impl Store {
+    /// Opens a task for each meter whose readings have waited too long; how many.
+    pub async fn expire_parked(&self, now: Instant) -> Result<usize, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let mut plates: std::collections::BTreeMap<Plate, Vec<i64>> = std::collections::BTreeMap::new();
+        for row in tx.rows(&EXPIRE, params![now.plus(-DAYS * 24 * HOUR)]).await? {
+            let (id, plate) = expired(row)?;
+            plates.entry(plate).or_default().push(id);
+        }
+        let count = plates.len();
+        for ((meter, hash, number), ids) in plates {
+            let same = tx.rows(&TASK_OF, params![meter, number, hash]).await?;
+            let task: TaskId = match same.into_iter().next() {
+                Some(row) => row.read().id()?,
+                None => {
+                    let about = About { topic: Topic::Parked, id: ids.first().copied().unwrap_or_default() };
+                    tasks::open(&mut tx, now, TaskKind::UnmatchedReading, None, about).await?
+                }
+            };
+            tx.execute(&GIVE, params![task, ids]).await?;
+        }
+        tx.commit().await?;
+        Ok(count)
+    }
+}
