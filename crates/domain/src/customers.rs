@@ -4,9 +4,10 @@ use crate::{
     ids::{AccountId, CustomerId},
     input::Members,
     named_enum,
+    personal::Personal,
     status::{Status, changed},
     time::{Instant, LocalDate},
-    values::{AccountNumber, BusinessName, EmailAddress, Money, Nickname, PersonName, PhoneNumber},
+    values::{AccountNumber, BusinessName, EmailAddress, FullName, Money, Nickname, PersonName, PhoneNumber},
 };
 
 named_enum! {
@@ -43,6 +44,15 @@ impl CustomerName {
             Self::Individual { .. } => CustomerType::Individual,
             Self::Business { .. } => CustomerType::Business,
         }
+    }
+
+    /// The name in one line, as it stands on a letter.
+    #[expect(clippy::disallowed_methods, reason = "personal texts become a personal text")]
+    pub fn full(&self) -> FullName {
+        FullName::from_record(match self {
+            Self::Individual { first, last } => format!("{} {}", first.reveal(), last.reveal()),
+            Self::Business { name } => name.reveal().to_owned(),
+        })
     }
 }
 

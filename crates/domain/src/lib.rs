@@ -9,6 +9,7 @@ pub mod customers;
 pub mod events;
 pub mod ids;
 pub mod input;
+pub mod integration;
 pub mod jobs;
 pub mod market;
 pub mod members;

@@ -75,6 +75,9 @@ impl SealedRow for CustomerSealedV1 {
     const VERSION: u8 = 1;
 }
 
+/// Name, e-mail and telephone; no name where the record holds that of neither kind.
+type Profile = (Option<CustomerName>, Option<EmailAddress>, Option<PhoneNumber>);
+
 impl CustomerSealedV1 {
     fn of(edit: &CustomerEdit) -> Self {
         let CustomerEdit { name, email, phone } = edit;
@@ -86,7 +89,7 @@ impl CustomerSealedV1 {
         Self { first_name, last_name, business_name, email, phone }
     }
 
-    fn open(self) -> (Option<CustomerName>, Option<EmailAddress>, Option<PhoneNumber>) {
+    fn open(self) -> Profile {
         let Self { first_name, last_name, business_name, email, phone } = self;
         let name = match (first_name, last_name, business_name) {
             (Some(first), Some(last), None) => Some(CustomerName::Individual {
@@ -103,6 +106,11 @@ impl CustomerSealedV1 {
 /// Seals the personal columns of a customer.
 pub(crate) fn seal(key: &DataKey, customer: CustomerId, edit: &CustomerEdit) -> Result<Vec<u8>, StoreError> {
     sealed::seal(key, customer, customer.get(), &CustomerSealedV1::of(edit))
+}
+
+/// Opens name, e-mail and telephone of a customer's sealed record.
+pub(crate) fn open_profile(key: &DataKey, customer: CustomerId, record: &[u8]) -> Result<Profile, StoreError> {
+    Ok(sealed::open::<CustomerSealedV1>(key, customer, customer.get(), record)?.open())
 }
 
 /// The look-up hashes of a customer: (kind, hash). Whole words here; the search brings its prefixes.
@@ -131,7 +139,7 @@ pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Customer>>
         let key = session.key(&wrapped)?;
         let CustomerRow { status, created_at, version, sealed } = CustomerRow::read(&mut row)?;
         if customer.is_none() {
-            let (name, email, phone) = sealed::open::<CustomerSealedV1>(&key, id, id.get(), &sealed)?.open();
+            let (name, email, phone) = open_profile(&key, id, &sealed)?;
             let name = name.ok_or_else(|| row.corrupt("has no name of its kind"))?;
             customer = Some(Customer { id, name, email, phone, status, created_at, version, accounts: Vec::new() });
         }

@@ -18,6 +18,7 @@ mod health;
 pub mod idempotency;
 mod ids;
 pub mod inspect;
+pub mod integration;
 pub mod jobs;
 mod keys;
 mod links;
@@ -81,6 +82,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         idempotency::STATEMENTS,
         ids::STATEMENTS,
         inspect::STATEMENTS,
+        integration::STATEMENTS,
         keys::STATEMENTS,
         jobs::STATEMENTS,
         links::STATEMENTS,

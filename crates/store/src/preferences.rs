@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, StoreError,
-    db::{Columns, Param, Text, columns, params, sql, statements},
+    db::{Columns, Param, Reader, Text, columns, params, sql, statements},
     sealed::{self, SealedRow, reveal},
 };
 
@@ -134,18 +134,27 @@ pub(crate) fn bind(preferences: &Preferences, key: &DataKey, customer: CustomerI
     Ok([row.bind(), auto_pay.bind(), notifications.bind(), communication.bind()].into_iter().flatten().collect())
 }
 
+/// Opens the mailing address of a sealed record.
+pub(crate) fn open_mailing(key: &DataKey, customer: CustomerId, record: &[u8]) -> Result<MailingAddress, StoreError> {
+    Ok(sealed::open::<PreferenceSealedV1>(key, customer, customer.get(), record)?.open())
+}
+
+/// Reads the version and all that is in the lists of columns.
+pub(crate) fn read(row: &mut Reader, key: &DataKey, customer: CustomerId) -> Result<Preferences, StoreError> {
+    let version = row.get()?;
+    let PreferenceRow { bill_delivery, sealed } = Columns::read(row)?;
+    let (auto_pay, notifications, communication) = (Columns::read(row)?, Columns::read(row)?, Columns::read(row)?);
+    let mailing_address = open_mailing(key, customer, &sealed)?;
+    Ok(Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication, version })
+}
+
 /// A customer's preferences.
 pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Preferences>>, StoreError> {
     let rows = session.own(&FIND, params![]).await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
     let mut row = row.read();
-    let (wrapped, version): (Vec<u8>, i64) = (row.get()?, row.get()?);
-    let (key, customer) = (session.key(&wrapped)?, session.customer());
-    let PreferenceRow { bill_delivery, sealed } = Columns::read(&mut row)?;
-    let (auto_pay, notifications) = (Columns::read(&mut row)?, Columns::read(&mut row)?);
-    let communication = Columns::read(&mut row)?;
-    let mailing_address = sealed::open::<PreferenceSealedV1>(&key, customer, customer.get(), &sealed)?.open();
-    let found = Preferences { bill_delivery, notifications, auto_pay, mailing_address, communication, version };
+    let wrapped: Vec<u8> = row.get()?;
+    let found = read(&mut row, &*session.key(&wrapped)?, session.customer())?;
     Ok(Some(session.guard(found, Categories::PREFERENCE)))
 }
 

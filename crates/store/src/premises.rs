@@ -147,6 +147,16 @@ pub(crate) fn seal(
     sealed::seal(key, customer, premise.get(), &PremiseSealedV1::of(nickname, address))
 }
 
+/// Opens the address of a premise's sealed record.
+pub(crate) fn open_address(
+    key: &DataKey,
+    customer: CustomerId,
+    premise: PremiseId,
+    record: &[u8],
+) -> Result<Address, StoreError> {
+    Ok(sealed::open::<PremiseSealedV1>(key, customer, premise.get(), record)?.open().1)
+}
+
 impl PremiseRow {
     /// Opens the row.
     pub(crate) fn open(self, customer: CustomerId, key: &DataKey) -> Result<Premise, StoreError> {

@@ -41,6 +41,9 @@ personal_types! {
     /// The name of a business: 1 to 200 characters.
     BusinessName by |text| free_text(text, 200), schema
         {"type": "string", "minLength": 1, "maxLength": 200, "pattern": line_pattern(), "examples": ["Acme Corporation"]};
+    /// The name of a person or business as it stands on a letter: 1 to 201 characters.
+    FullName by |text| free_text(text, 201), schema
+        {"type": "string", "minLength": 1, "maxLength": 201, "pattern": line_pattern(), "examples": ["John Smith"]};
     /// What a customer calls an account or a premise: 1 to 60 characters.
     Nickname by |text| free_text(text, 60), schema
         {"type": "string", "minLength": 1, "maxLength": 60, "pattern": line_pattern(), "examples": ["Lake house"]};

@@ -14,6 +14,7 @@ mod dispatch;
 mod docs;
 mod etag;
 mod front;
+mod integration;
 mod meters;
 mod negotiate;
 pub mod openapi;
@@ -53,7 +54,7 @@ use crate::app::App;
 
 /// The route table: every operation of the API.
 pub fn routes() -> Vec<Route> {
-    let slices: [Vec<Route>; 8] = [
+    let slices: [Vec<Route>; 9] = [
         customers::routes(),
         accounts::routes(),
         premises::routes(),
@@ -62,6 +63,7 @@ pub fn routes() -> Vec<Route> {
         usage::routes(),
         preferences::routes(),
         balances::routes(),
+        integration::routes(),
     ];
     slices.into_iter().flatten().collect()
 }

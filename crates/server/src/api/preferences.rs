@@ -35,7 +35,7 @@ struct PreferencesDetail {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MailingAddress")]
-struct MailingAddressDetail {
+pub(super) struct MailingAddressDetail {
     /// When true, the other members are null.
     same_as_primary_premise: bool,
     /// One or two lines.

@@ -83,6 +83,7 @@ kinds! {
 /// What a field error's code means; `docs/problems.md` lists them.
 pub const FIELD_CODES: &[(&str, &str)] = &[
     ("blank", "The text is empty, or made of blanks or invisible characters only."),
+    ("contradicting-parameters", "Two query parameters exclude each other."),
     ("contradiction", "Another value was reported for the same resource and instant."),
     ("duplicate-member", "One object names a member twice."),
     ("duplicate-parameter", "A query parameter stands there twice."),
@@ -116,6 +117,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
         "too-many-buckets",
         "The window holds more buckets or readings than one answer; choose a shorter one or a longer groupBy.",
     ),
+    ("too-many-ids", "The parameter names more ids than one request may."),
     ("too-many-members", "An object of the body has more members than any of ours."),
     ("too-many-parameters", "The query has more parameters than any operation takes."),
     ("too-many-decimals", "The number has too many decimals."),

@@ -326,6 +326,15 @@ impl Route {
         self
     }
 
+    /// For these roles instead of customers, each with what its answer reveals to them: a rule a row.
+    #[must_use]
+    pub fn by_role(self, rows: &[(Roles, Categories)]) -> Self {
+        let rules = self.rules.iter().flat_map(|rule| {
+            rows.iter().map(move |(roles, categories)| Rule { roles: *roles, categories: *categories, ..*rule })
+        });
+        Self { rules: rules.collect(), ..self }
+    }
+
     /// For staff, on one customer's data, with a reason: also while the customer is inactive.
     #[must_use]
     pub fn staff(self, roles: Roles) -> Self {

@@ -10,6 +10,7 @@ pub mod balances;
 mod change;
 pub mod customers;
 pub mod enrollments;
+pub mod integration;
 pub mod jobs;
 mod limiter;
 pub mod meters;
