@@ -94,6 +94,21 @@ pub fn object<T>(node: &Node, at: &mut At<'_>, read: impl FnOnce(&mut Members<'_
     if at.errors.len() == before { value } else { None }
 }
 
+/// Reads a list item by item, so that every error is found at once.
+pub fn list<T: FromInput>(node: &Node, at: &mut At<'_>, sizes: std::ops::RangeInclusive<usize>) -> Option<Vec<T>> {
+    let Node::List(items) = node else { return wrong_type(at, "a list") };
+    let (least, most) = sizes.into_inner();
+    if items.len() < least || items.len() > most {
+        let code = if items.len() < least { "too-few-items" } else { "too-many-items" };
+        at.refuse(FieldError::new(code, format!("Write {least} to {most} items.")));
+        return None;
+    }
+    let read = |(index, item): (usize, &Node)| T::from_input(item, &mut at.below(&index.to_string()));
+    // Every item is read before the first is missed.
+    let read: Vec<Option<T>> = items.iter().enumerate().map(read).collect();
+    read.into_iter().collect()
+}
+
 /// The members of one object while they are read.
 #[derive(Debug)]
 pub struct Members<'n, 'e> {

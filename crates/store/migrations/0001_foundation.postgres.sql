@@ -215,6 +215,9 @@ CREATE TABLE preference (
     sms_consent_at TIMESTAMPTZ,
     marketing_consent BOOLEAN NOT NULL,
     marketing_consent_at TIMESTAMPTZ,
+    -- Since when the e-mail address is the present one: what bounced before was another.
+    email_since timestamptz,
+    payment_methods_as_of timestamptz,
     updated_at TIMESTAMPTZ NOT NULL,
     -- The mailing address.
     sealed BYTEA NOT NULL

@@ -214,6 +214,9 @@ CREATE TABLE preference (
     sms_consent_at INTEGER,
     marketing_consent INTEGER NOT NULL,
     marketing_consent_at INTEGER,
+    -- Since when the e-mail address is the present one: what bounced before was another.
+    email_since INTEGER,
+    payment_methods_as_of INTEGER,
     updated_at INTEGER NOT NULL,
     -- The mailing address.
     sealed BLOB NOT NULL

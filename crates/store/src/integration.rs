@@ -76,7 +76,8 @@ const ACCOUNT_WITH: &str = sql!(" JOIN customer_key k ON k.customer_id = a.custo
     JOIN preference q ON q.customer_id = a.customer_id
     LEFT JOIN premise p ON p.customer_id = a.customer_id AND p.account_id = a.account_id AND p.is_primary
     WHERE " (told!("a.customer_id", "account_id" = "a.account_id")) " AND ");
-const PREMISE: &str = sql!("SELECT p.updated_at, p.customer_id, k.wrapped, " [PremiseRow] ", s.service_point_id, s.sealed FROM ");
+const PREMISE: &str =
+    sql!("SELECT p.updated_at, p.customer_id, k.wrapped, " [PremiseRow] ", s.service_point_id, s.sealed FROM ");
 /// One row a service point.
 const PREMISE_WITH: &str = " p JOIN customer_key k ON k.customer_id = p.customer_id
     LEFT JOIN premise_service_point ps ON ps.customer_id = p.customer_id AND ps.premise_id = p.premise_id
@@ -251,11 +252,29 @@ impl Fetched for Premise {
             let premise: PremiseRow = Columns::read(&mut row)?;
             if premises.last().is_none_or(|(_, last)| last.id != premise.premise_id) {
                 let domain::premises::Premise {
-                    id, account, status, is_primary, service_start, service_end, address, version, ..
+                    id,
+                    account,
+                    status,
+                    is_primary,
+                    service_start,
+                    service_end,
+                    address,
+                    version,
+                    ..
                 } = premise.open(customer, &key)?;
                 let esi_ids = Vec::new();
-                let premise =
-                    Self { id, customer, account, status, is_primary, service_start, service_end, address, esi_ids, version };
+                let premise = Self {
+                    id,
+                    customer,
+                    account,
+                    status,
+                    is_primary,
+                    service_start,
+                    service_end,
+                    address,
+                    esi_ids,
+                    version,
+                };
                 premises.push((at, premise));
             }
             if let Some((_, premise)) = premises.last_mut()

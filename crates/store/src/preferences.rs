@@ -9,6 +9,7 @@ use domain::{
         AutoPay, BillDelivery, Communication, EmailStatus, Language, MailingAddress, Notifications, PaymentMethod,
         Preferences,
     },
+    tasks::TaskKind,
     time::Instant,
     values::{City, Label, State, StreetLines, Zip},
 };
@@ -63,8 +64,18 @@ statements! {
         FROM preference p JOIN customer_key k ON k.customer_id = p.customer_id
         WHERE p.customer_id = $1")};
     UPDATE = { UPDATE_ALL.as_str() };
-    UNVERIFIED = {"UPDATE preference SET version = version + 1, updated_at = $2, email_status = $3
-        WHERE customer_id = $1 AND email_status <> $3"};
+    // The lists that neighbouring services fetch show a customer's preferences with the customer.
+    TOUCH = {"UPDATE customer SET updated_at = $2 WHERE customer_id = $1"};
+    UNVERIFIED = {"UPDATE preference SET version = version + CASE WHEN email_status = $3 THEN 0 ELSE 1 END,
+        updated_at = $2, email_since = $2, email_status = $3 WHERE customer_id = $1"};
+    EMAIL_SINCE = {"SELECT email_since FROM preference WHERE customer_id = $1"};
+    SET_EMAIL_STATUS = {"UPDATE preference SET version = version + 1, updated_at = $2, email_status = $3
+        WHERE customer_id = $1"};
+    METHODS_AS_OF = {"SELECT payment_methods_as_of FROM preference WHERE customer_id = $1"};
+    SET_METHODS_AS_OF = {"UPDATE preference SET payment_methods_as_of = $2 WHERE customer_id = $1"};
+    DROP_METHODS = {"DELETE FROM payment_method WHERE customer_id = $1"};
+    ADD_METHOD = {"INSERT INTO payment_method (customer_id, row_id, payment_method_id, expires, reported_at, sealed)
+        VALUES ($1, $2, $3, $4, $5, $6)"};
     PAYMENT_METHODS = {"SELECT k.wrapped, m.row_id, m.payment_method_id, m.expires, m.sealed
         FROM payment_method m JOIN customer_key k ON k.customer_id = m.customer_id
         WHERE m.customer_id = $1 ORDER BY m.payment_method_id"};
@@ -163,14 +174,52 @@ pub async fn update(change: &mut Change<'_>, preferences: &Preferences) -> Resul
     let key = change.own_key().await?;
     let mut row = params![change.now()];
     row.extend(bind(preferences, &key, change.customer())?);
-    Ok(change.change_one(&UPDATE, row).await?)
+    change.change_one(&UPDATE, row).await?;
+    let now = change.now();
+    Ok(change.change_one(&TOUCH, params![now]).await?)
 }
 
-/// Notes that the customer's e-mail address is another one: what was known of the old one says nothing of it.
+/// Notes that the customer's e-mail address is another one: what was known of the old one says nothing of it, and
+/// nobody need look at it any more.
 pub async fn email_changed(change: &mut Change<'_>) -> Result<(), StoreError> {
-    let now = change.now();
-    change.change(&UNVERIFIED, params![now, EmailStatus::Unverified]).await?;
+    let (now, customer) = (change.now(), change.customer());
+    change.change_one(&UNVERIFIED, params![now, EmailStatus::Unverified]).await?;
+    change.close_tasks(TaskKind::BouncedAddress, customer).await?;
     Ok(())
+}
+
+/// Since when the customer has the present e-mail address; `None` where it was always there.
+pub async fn email_since(change: &mut Change<'_>) -> Result<Option<Instant>, StoreError> {
+    let row = change.own(&EMAIL_SINCE, params![]).await?.into_iter().next();
+    Ok(row.map(|row| row.read().get()).transpose()?.flatten())
+}
+
+/// Stores what Notifications reports of the e-mail address.
+pub async fn set_email_status(change: &mut Change<'_>, status: EmailStatus) -> Result<(), StoreError> {
+    let now = change.now();
+    change.change_one(&SET_EMAIL_STATUS, params![now, status]).await?;
+    Ok(change.change_one(&TOUCH, params![now]).await?)
+}
+
+/// When what is known of the payment methods was so; `None` when Billing never reported.
+pub async fn payment_methods_as_of(change: &mut Change<'_>) -> Result<Option<Instant>, StoreError> {
+    let row = change.own(&METHODS_AS_OF, params![]).await?.into_iter().next();
+    Ok(row.map(|row| row.read().get()).transpose()?.flatten())
+}
+
+/// Replaces the payment methods by those that Billing reports.
+pub async fn set_payment_methods(
+    change: &mut Change<'_>,
+    methods: &[PaymentMethod],
+    as_of: Instant,
+) -> Result<(), StoreError> {
+    let (key, customer) = (change.own_key().await?, change.customer());
+    change.change(&DROP_METHODS, params![]).await?;
+    for (PaymentMethod { id, label, expires }, row) in methods.iter().zip(1_i64..) {
+        let sealed = seal_label(&key, customer, row, label)?;
+        change.change_one(&ADD_METHOD, params![row, id.clone(), expires.clone(), as_of, sealed]).await?;
+    }
+    Ok(change.change_one(&SET_METHODS_AS_OF, params![as_of]).await?)
 }
 
 /// The payment methods that Billing reported.

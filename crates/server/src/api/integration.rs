@@ -464,10 +464,7 @@ pub fn routes() -> Vec<Route> {
         "Fetch customers, as far as the role sees them",
         fetch::<CustomerItem>,
     )
-    .by_role(&[
-        (Roles::BILLING | Roles::NOTIFICATIONS, profile | Categories::PREFERENCE),
-        (Roles::MARKET, profile),
-    ])
+    .by_role(&[(Roles::BILLING | Roles::NOTIFICATIONS, profile | Categories::PREFERENCE), (Roles::MARKET, profile)])
     .example(example!("fetchCustomers"));
     let accounts = Route::get(
         "/api/integration/accounts",

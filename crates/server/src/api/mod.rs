@@ -25,6 +25,7 @@ mod preferences;
 mod premises;
 pub mod problem;
 mod readings;
+mod reports;
 pub mod route;
 mod usage;
 pub mod wire;
@@ -54,7 +55,7 @@ use crate::app::App;
 
 /// The route table: every operation of the API.
 pub fn routes() -> Vec<Route> {
-    let slices: [Vec<Route>; 9] = [
+    let slices: [Vec<Route>; 10] = [
         customers::routes(),
         accounts::routes(),
         premises::routes(),
@@ -64,6 +65,7 @@ pub fn routes() -> Vec<Route> {
         preferences::routes(),
         balances::routes(),
         integration::routes(),
+        reports::routes(),
     ];
     slices.into_iter().flatten().collect()
 }

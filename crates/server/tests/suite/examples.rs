@@ -12,11 +12,15 @@ use store::EngineKind;
 use crate::{ask::User, support::Service};
 
 /// Who asks for what, where it is not alice for her first resource of the kind.
-const ASKED: [(&str, &str, &str); 4] = [
+const ASKED: [(&str, &str, &str); 8] = [
     ("getCustomerSummary", "carol", ""),
     ("listReadings", "alice", "?from=2025-01-09"),
     ("getMeterUsage", "alice", "?from=2025-01-08&to=2025-01-12"),
     ("getAccountUsage", "alice", "?from=2025-01-08&to=2025-01-12"),
+    ("fetchCustomers", "billing", "?ids=1,2"),
+    ("fetchAccounts", "billing", "?ids=1001"),
+    ("fetchPremises", "market", "?ids=2001"),
+    ("fetchMeters", "meter", "?ids=3001"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,6 +34,7 @@ mod listen;
 mod lists;
 mod memory;
 mod meters;
+mod neighbours;
 mod outages;
 mod roles;
 mod samples;

@@ -247,6 +247,8 @@ pub const TABLES: &[Table] = &[
             optional("sms_consent_at", Instant, Open(CHOICE)),
             column("marketing_consent", Boolean, Open(CHOICE)),
             optional("marketing_consent_at", Instant, Open(CHOICE)),
+            optional("email_since", Instant, Open(CHOICE)),
+            optional("payment_methods_as_of", Instant, Internal(STATE)),
             column("updated_at", Instant, Internal(STATE)),
             column("sealed", Bytes, Sealed),
         ],

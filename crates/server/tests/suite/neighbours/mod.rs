@@ -1,0 +1,4 @@
+//! What neighbouring services fetch and report, and who looked.
+
+mod fetch;
+mod reports;
