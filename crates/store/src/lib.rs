@@ -250,7 +250,12 @@ impl Store {
         let submitted = self.audit.submit_with(last, records).map_err(|_| StoreError::AuditUnavailable)?;
         submitted.durable().await.map_err(|_| StoreError::AuditUnavailable)?;
         let receipt = Receipt::of_all(customers.into_iter().collect(), crowd.rule().categories);
-        found.into_iter().map(|one| one.open(&receipt)).collect()
+        let open = |one: Guarded<T>| {
+            #[cfg(any(test, feature = "testing"))]
+            testing::opens(crowd.rule().action, one.categories());
+            one.open(&receipt)
+        };
+        found.into_iter().map(open).collect()
     }
 
     /// Starts the record of a refused request of a verified caller; `reason` is what staff said, `whose` the
