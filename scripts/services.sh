@@ -17,9 +17,13 @@ command=${1:-}
 [[ $command =~ ^(start|stop|status)$ ]] || usage
 shift
 [[ $# -gt 0 ]] || set -- postgres keycloak
-code=0
 for name; do
   [[ $name =~ ^(postgres|keycloak)$ ]] || usage
+done
+# Alone it takes this process's place, so that whoever ends the process ends the start.
+[[ $# -gt 1 ]] || exec "$ROOT/scripts/services/$1.sh" "$command"
+code=0
+for name; do
   "$ROOT/scripts/services/$name.sh" "$command" || code=$?
 done
 exit "$code"

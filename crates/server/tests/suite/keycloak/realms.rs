@@ -1,9 +1,9 @@
 //! The realm files: what is in them, and that Keycloak takes them.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode, Url, header};
 use serde_json::Value;
 
-use super::{OF_INTERNAL, Realm, realm_file};
+use super::{OF_INTERNAL, Realm, customers, form, internal, realm_file};
 
 /// Every member of a document, with its path.
 fn members(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
@@ -79,5 +79,41 @@ async fn keycloak_has_imported_both_files() {
         }
         // No person can be given what only a service has.
         assert!(!OF_INTERNAL[4..].iter().any(|role| roles.contains(role)), "{roles:?}");
+    }
+}
+
+/// `/api/docs` fetches discovery and token from the browser, and is sent back to a page of its own.
+#[tokio::test]
+async fn the_documentation_page_may_log_in() {
+    let origin = "https://customer-service.example";
+    let back = format!("{origin}/api/docs/oauth2-redirect.html");
+    for (realm, id) in [(customers().await, "customer-service-spa"), (internal().await, "customer-service-staff")] {
+        let discovery = format!("{}/.well-known/openid-configuration", realm.issuer());
+        let found = realm.client.get(discovery).header(header::ORIGIN, origin).send().await.unwrap();
+        let asked = [
+            ("response_type", "code"),
+            ("client_id", id),
+            ("redirect_uri", &back),
+            ("scope", "openid"),
+            ("code_challenge_method", "S256"),
+            ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+        ];
+        let page = |asked: &[(&str, &str)]| {
+            let url = Url::parse_with_params(&realm.endpoint("auth"), asked).unwrap();
+            realm.client.get(url).send()
+        };
+        assert_eq!(page(&asked).await.unwrap().status(), StatusCode::OK, "{id}");
+        let without_pkce = page(&asked[..4]).await.unwrap();
+        let place = without_pkce.headers()[header::LOCATION].to_str().unwrap().to_owned();
+        assert!(place.contains("error=invalid_request") && place.contains("code_challenge_method"), "{place}");
+        let body = form(&[("grant_type", "authorization_code"), ("client_id", id), ("code", "x"), asked[2]]);
+        let token = realm.client.post(realm.endpoint("token")).header(header::ORIGIN, origin);
+        let token = token.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let token = token.send().await.unwrap();
+        assert_eq!(token.status(), StatusCode::BAD_REQUEST, "no such code");
+        for answer in [found, token] {
+            let allowed = answer.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(|text| text.to_str().unwrap());
+            assert!(allowed == Some(origin) || allowed == Some("*"), "{id}: {allowed:?}");
+        }
     }
 }
