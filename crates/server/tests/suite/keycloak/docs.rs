@@ -10,11 +10,15 @@ use std::{
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{client, customers, internal};
+use super::{
+    client, customers, internal,
+    proxy::{Mode, Proxy},
+};
 use crate::cli::{command, expect};
 
-/// The configuration of the documentation, with addresses and places of this test and nothing else changed.
-fn configuration(dir: &Path, server: &str) -> String {
+/// The configuration of the documentation, with addresses and places of this test and nothing else changed. Keys are
+/// reached by another way than that by which people log in, as they are where the service stands beside Keycloak.
+fn configuration(dir: &Path, server: &str, keys: &str) -> String {
     let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/keycloak.md")).unwrap();
     let text = docs.split("```toml\n").nth(1).unwrap().split("```").next().unwrap().to_owned();
     let place = |name: &str| dir.join(name).display().to_string();
@@ -23,6 +27,7 @@ fn configuration(dir: &Path, server: &str) -> String {
         ("/etc/customer-service/keyring", place("keyring")),
         ("/var/lib/customer-service", place("data")),
         ("/var/log/customer-service/checkpoints.jsonl", place("checkpoints.jsonl")),
+        ("jwks_url = \"https://id.example", format!("jwks_url = \"{keys}")),
         ("https://id.example", server.to_owned()),
     ]
     .into_iter()
@@ -47,11 +52,15 @@ async fn the_documented_configuration_works() {
     let (customers, internal) = (customers().await, internal().await);
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    fs::write(dir.join("config.toml"), configuration(dir, &customers.server)).unwrap();
+    let proxy = Proxy::to(&customers.server).await;
+    fs::write(dir.join("config.toml"), configuration(dir, &customers.server, &proxy.at)).unwrap();
     expect(dir, &["keys", "generate", "--out", "keyring"], 0, "");
     let doctor = expect(dir, &["--config", "config.toml", "doctor"], 0, "OK    issuers");
     assert_eq!(doctor.out.matches("OK    issuers").count(), 2, "{}", doctor.out);
 
+    // It starts while Keycloak is away, and finds it by itself when it is there.
+    proxy.set(Mode::Cut);
+    expect(dir, &["--config", "config.toml", "doctor"], 0, "WARN  issuers");
     let log = dir.join("log");
     let mut serve = command(dir, &["--config", "config.toml", "serve", "--management-listen", "127.0.0.1:0"]);
     serve.args(["--log-format", "json"]).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
@@ -80,6 +89,13 @@ async fn the_documented_configuration_works() {
         let answer = request.bearer_auth(token).header("x-access-reason", "complaint").send().await.unwrap();
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
+    assert_eq!(ask(&person, "/api/customer", None).await.0, 503);
+    proxy.set(Mode::Open);
+    let began = Instant::now();
+    while ask(&person, "/api/customer", None).await.0 == 503 || ask(&staff, "/api/customer", None).await.0 == 503 {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     // Nobody is a customer here yet, which each of them learns in their own way.
     let (status, answer) = ask(&person, "/api/customer", None).await;
     assert_eq!((status, &answer["code"]), (404, &json!("not-enrolled")));
