@@ -232,11 +232,11 @@ fn request_body(route: &Route, media_type: &str, answer: &Value, generator: &Sch
 fn input_body(route: &Route, media_type: &str, schema: &Value) -> Value {
     let required = !route.input_example.is_empty();
     let example: Value = serde_json::from_str(route.input_example).unwrap_or_else(|_| json!({}));
-    let mut content = json!({media_type: {"schema": schema, "example": example}});
-    for other in route.also_consumes {
-        let about = "The same, a line an item; in CSV the first line names the members.";
-        content[*other] = json!({"schema": {"type": "string", "description": about}});
-    }
+    let about = "The same, a line an item; in CSV the first line names the members.";
+    let lines = json!({"schema": {"type": "string", "description": about}});
+    let others = route.also_consumes.iter().map(|other| ((*other).to_owned(), lines.clone()));
+    let first = (media_type.to_owned(), json!({"schema": schema, "example": example}));
+    let content: Map<String, Value> = others.chain([first]).collect();
     json!({"required": required, "content": content})
 }
 
