@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod customers;
 pub mod events;
+pub mod history;
 pub mod ids;
 pub mod input;
 pub mod integration;

@@ -88,6 +88,8 @@ bitflags::bitflags! {
         const PREFERENCE = 1 << 6;
         /// Payment methods as Billing reported them.
         const PAYMENT_METHOD = 1 << 7;
+        /// What happened and who looked: the timeline, the audit log.
+        const HISTORY = 1 << 8;
     }
 }
 

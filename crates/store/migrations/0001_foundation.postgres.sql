@@ -242,6 +242,8 @@ CREATE TABLE outbox (
     type TEXT NOT NULL,
     occurred_at TIMESTAMPTZ NOT NULL,
     data TEXT NOT NULL,
+    -- Who did it, as a kind: the timeline shows it.
+    actor text NOT NULL,
     position BIGINT,
     delivered_at TIMESTAMPTZ,
     PRIMARY KEY (customer_id, sequence)

@@ -241,6 +241,8 @@ CREATE TABLE outbox (
     type TEXT NOT NULL,
     occurred_at INTEGER NOT NULL,
     data TEXT NOT NULL,
+    -- Who did it, as a kind: the timeline shows it.
+    actor TEXT NOT NULL,
     position INTEGER,
     delivered_at INTEGER,
     PRIMARY KEY (customer_id, sequence)

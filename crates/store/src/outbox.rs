@@ -1,17 +1,25 @@
 //! The outbox: events, written in the transaction of their change.
 
 use domain::{
+    history::Happening,
     ids::{CustomerId, Id},
+    policy::Categories,
     time::Instant,
 };
+use serde::Deserialize;
 
 use crate::{
-    Store, StoreError,
-    db::{Sql, params, statements},
+    Guarded, Session, Store, StoreError, customers,
+    db::{Row, Sql, params, statements},
 };
 
 statements! {
-    INSERT = {"INSERT INTO outbox (customer_id, sequence, event_id, type, occurred_at, data) VALUES ($1, $2, $3, $4, $5, $6)"};
+    INSERT = {"INSERT INTO outbox (customer_id, sequence, event_id, type, occurred_at, data, actor)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)"};
+    // Nothing is told of who was erased.
+    HAPPENED = {"SELECT o.sequence, o.occurred_at, o.type, o.actor, o.data
+        FROM outbox o JOIN customer_key k ON k.customer_id = o.customer_id
+        WHERE o.customer_id = $1 AND o.sequence < $2 ORDER BY o.sequence DESC LIMIT $3"};
     // The clocks of two processes may differ: an event is no older than those of its customer before it.
     LIST = {"SELECT event_id, customer_id, sequence, type, occurred_at, data, position, delivered_at FROM (
             SELECT *, max(occurred_at) OVER (PARTITION BY customer_id ORDER BY sequence) AS latest FROM outbox
@@ -67,4 +75,61 @@ pub async fn list(
         })
     };
     rows.into_iter().map(decode).collect()
+}
+
+/// The data of an event, as far as the timeline shows it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    customer_id: i64,
+    account_id: Option<i64>,
+    premise_id: Option<i64>,
+    meter_id: Option<i64>,
+    enrollment_id: Option<i64>,
+    request_id: Option<i64>,
+    #[serde(default)]
+    changed: Vec<String>,
+    from: Option<String>,
+    to: Option<String>,
+    reason: Option<String>,
+}
+
+impl Told {
+    /// What it is about: the innermost thing that it names.
+    fn resource(&self) -> String {
+        let named = [
+            ("meter", self.meter_id),
+            ("request", self.request_id),
+            ("enrollment", self.enrollment_id),
+            ("premise", self.premise_id),
+            ("account", self.account_id),
+        ];
+        let innermost = named.into_iter().find_map(|(kind, id)| id.map(|id| (kind, id)));
+        let (kind, id) = innermost.unwrap_or(("customer", self.customer_id));
+        format!("{kind}/{id}")
+    }
+}
+
+/// What happened to a customer, the newest first, before a place in the customer's order; `None` when there is no such
+/// customer.
+pub async fn timeline(
+    session: &mut Session<'_>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Option<Guarded<Vec<Happening>>>, StoreError> {
+    let rows = session.own(&HAPPENED, params![before.unwrap_or(i64::MAX), limit]).await?;
+    if rows.is_empty() && customers::find(session).await?.is_none() {
+        return Ok(None);
+    }
+    let decode = |row: Row| {
+        let mut row = row.read();
+        let (sequence, at, kind, by) = (row.get()?, row.get()?, row.get()?, row.get()?);
+        let data: String = row.get()?;
+        let told: Told = serde_json::from_str(&data).map_err(|_| row.corrupt("holds no data of an event"))?;
+        let resource = told.resource();
+        let Told { changed, from, to, reason, .. } = told;
+        Ok(Happening { sequence, at, kind, resource, by, changed, from, to, reason })
+    };
+    let happened = rows.into_iter().map(decode).collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(Some(session.guard(happened, Categories::HISTORY)))
 }

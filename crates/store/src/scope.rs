@@ -10,13 +10,14 @@ use std::{net::IpAddr, sync::Arc};
 
 use crypto::DataKey;
 use domain::{
+    history::By,
     ids::{CustomerId, JobId},
     policy::{Identity, Reach, Role, Roles, Rule},
     status::{READABLE_DAYS, Status},
     time::{HOUR, Instant},
 };
 
-use crate::audit::ActorKind;
+use crate::audit::{ActorKind, by};
 
 /// A request as the audit log knows it.
 #[derive(Debug, Clone)]
@@ -81,6 +82,11 @@ impl Actor {
             Basis::Message(_) => ActorKind::Topic,
             Basis::Job(_) | Basis::Counterpart => ActorKind::System,
         }
+    }
+
+    /// Who acts, as the timeline shows it.
+    pub(crate) fn by(&self) -> By {
+        by(self.kind(), self.role)
     }
 }
 

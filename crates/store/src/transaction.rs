@@ -227,11 +227,12 @@ async fn write_events(
     events: &[domain::events::Event],
 ) -> Result<(), StoreError> {
     let customer = party.scope.customer();
+    let actor = party.scope.actor().by();
     for event in events {
         party.sequence += 1;
         let data = event.data(customer, version).map_err(|e| DbError::Engine(e.to_string()))?;
         let kind = domain::input::Named::name(event.kind());
-        let row = params![customer, party.sequence, store.random_id()?, kind, now, data];
+        let row = params![customer, party.sequence, store.random_id()?, kind, now, data, actor];
         tx.execute_one(outbox::insert(), row).await?;
     }
     if !events.is_empty() {

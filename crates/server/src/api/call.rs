@@ -356,6 +356,11 @@ impl<P, Q, B, S> Call<P, Q, B, S> {
         self.head.accept
     }
 
+    /// The cursor of what follows a position.
+    pub fn cursor<const N: usize>(&self, position: &[i64; N]) -> String {
+        self.binding().encode(position)
+    }
+
     fn binding(&self) -> Binding<'_> {
         Binding {
             key: self.app.store.keyring().token(),

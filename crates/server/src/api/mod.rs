@@ -14,6 +14,7 @@ mod dispatch;
 mod docs;
 mod etag;
 mod front;
+mod history;
 mod integration;
 mod meters;
 mod negotiate;
@@ -55,7 +56,7 @@ use crate::app::App;
 
 /// The route table: every operation of the API.
 pub fn routes() -> Vec<Route> {
-    let slices: [Vec<Route>; 10] = [
+    let slices: [Vec<Route>; 11] = [
         customers::routes(),
         accounts::routes(),
         premises::routes(),
@@ -66,6 +67,7 @@ pub fn routes() -> Vec<Route> {
         balances::routes(),
         integration::routes(),
         reports::routes(),
+        history::routes(),
     ];
     slices.into_iter().flatten().collect()
 }

@@ -211,6 +211,22 @@ impl<'a> Query<'a> {
         value
     }
 
+    /// What `read` makes of a parameter, where it is there. The outer `None` means an error, the inner absence.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        code: &'static str,
+        message: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let Some(text) = self.text(name) else { return Some(None) };
+        let value = read(&text);
+        if value.is_none() {
+            self.refuse(name, code, message);
+        }
+        value.map(Some)
+    }
+
     /// A local date or an instant with its offset. The outer `None` means an error, the inner absence.
     pub fn moment(&mut self, name: &'static str) -> Option<Option<Moment>> {
         let Some(text) = self.text(name) else { return Some(None) };
@@ -239,11 +255,20 @@ impl<'a> Query<'a> {
                 errors.push(error(name, "unknown-parameter", "There is no such parameter."));
             }
         }
-        // The filters that a cursor is bound to: everything but the page's own parameters, in order.
-        let mut filters: Vec<_> = pairs.iter().filter(|(n, _)| n != "cursor" && n != "limit").collect();
-        filters.sort();
-        filters.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+        filters(&pairs, "\n")
     }
+
+    /// The filters in one line, for the audit log: of a query whose every value is a code or an id.
+    pub fn filters(&self) -> String {
+        filters(&self.pairs, " ")
+    }
+}
+
+/// What a cursor is bound to: everything but the page's own parameters, in order.
+fn filters(pairs: &[(Cow<'_, str>, Cow<'_, str>)], end: &str) -> String {
+    let mut filters: Vec<_> = pairs.iter().filter(|(n, _)| n != "cursor" && n != "limit").collect();
+    filters.sort();
+    filters.iter().map(|(name, value)| format!("{name}={value}{end}")).collect()
 }
 
 fn decode(text: &str) -> Option<Cow<'_, str>> {

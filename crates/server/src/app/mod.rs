@@ -10,6 +10,7 @@ pub mod balances;
 mod change;
 pub mod customers;
 pub mod enrollments;
+pub mod history;
 pub mod integration;
 pub mod jobs;
 mod limiter;

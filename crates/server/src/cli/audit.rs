@@ -250,6 +250,8 @@ async fn show(config: &Config, arguments: ShowArgs, user: &str) -> Result<(), Fa
         action,
         outcome,
         request_id,
+        given: false,
+        before: None,
         raw,
         limit: limit + 1,
     };

@@ -23,6 +23,15 @@ const ASKED: [(&str, &str, &str); 8] = [
     ("fetchMeters", "meter", "?ids=3001"),
 ];
 
+/// What tells of the moment at which it is asked: the members are compared, and not what they hold.
+const OF_THE_MOMENT: [&str; 4] = ["getTimeline", "getCustomerTimeline", "getAccessLog", "listAudit"];
+
+/// The members of the first entry.
+fn members(text: &str) -> Option<Vec<String>> {
+    let body: Value = serde_json::from_str(text).unwrap();
+    body["entries"][0].as_object().map(|entry| entry.keys().cloned().collect())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn examples_are_what_the_demonstration_answers() {
     let service = Service::start(EngineKind::Sqlite).await;
@@ -45,7 +54,14 @@ async fn examples_are_what_the_demonstration_answers() {
         let reason = [("x-access-reason", "complaint")];
         let answer = User::of(&service, user).await.send("GET", &format!("{path}{query}"), &reason, None).await;
         assert_eq!(answer.status, 200, "{path}");
-        if std::env::var("UPDATE_EXAMPLES").is_ok() {
+        if OF_THE_MOMENT.contains(&route.action) {
+            let own = members(route.example);
+            assert!(
+                own.is_some() && members(&answer.body).is_none_or(|members| Some(members) == own),
+                "{}",
+                answer.body
+            );
+        } else if std::env::var("UPDATE_EXAMPLES").is_ok() {
             std::fs::write(folder.join(format!("{}.json", route.action)), format!("{}\n", answer.body)).unwrap();
         } else {
             assert_eq!(route.example.trim_end(), answer.body, "{}: run this test with UPDATE_EXAMPLES=1", route.action);

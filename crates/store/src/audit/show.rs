@@ -50,28 +50,28 @@ macro_rules! filtered {
 }
 
 statements! {
-    [audit] LOG = {
+    [heavy_audit] LOG = {
         sqlite concat!("SELECT ", log_columns!(), " FROM audit_log WHERE ", filtered!("blob"),
             " AND (at, lane, number) < ($8, $9, $10) ORDER BY at DESC, lane DESC, number DESC LIMIT $11"),
         postgres concat!("SELECT ", log_columns!(), " FROM audit_log WHERE ", filtered!("bytea"),
             " AND (at, lane, number) < ($8, $9, $10) ORDER BY at DESC, lane DESC, number DESC LIMIT $11")
     };
-    INDEXED = {"SELECT at, lane, number FROM audit_by_customer
+    [heavy] INDEXED = {"SELECT at, lane, number FROM audit_by_customer
         WHERE customer_id = $1 AND at >= $2 AND (at, lane, number) < ($3, $4, $5)
         ORDER BY at DESC, lane DESC, number DESC LIMIT $6"};
-    [audit] BY_NUMBER = {
+    [heavy_audit] BY_NUMBER = {
         sqlite concat!("SELECT ", log_columns!(), " FROM audit_log WHERE ", filtered!("blob"),
             " AND lane = $8 AND number IN (SELECT value FROM json_each($9))"),
         postgres concat!("SELECT ", log_columns!(), " FROM audit_log WHERE ", filtered!("bytea"),
             " AND lane = $8 AND number = ANY ($9)")
     };
-    [audit] TAIL = {
+    [heavy_audit] TAIL = {
         sqlite concat!("SELECT ", log_columns!(), " FROM audit_log WHERE ", filtered!("blob"),
             " AND lane = $8 AND number > $9 AND (customer_id = $10 OR customers IS NOT NULL) ORDER BY number LIMIT $11"),
         postgres concat!("SELECT ", log_columns!(), " FROM audit_log WHERE ", filtered!("bytea"),
             " AND lane = $8 AND number > $9 AND (customer_id = $10 OR customers IS NOT NULL) ORDER BY number LIMIT $11")
     };
-    INTAKE = {
+    [heavy] INTAKE = {
         sqlite concat!("SELECT ", intake_columns!(), " FROM audit_intake WHERE ", filtered!("blob"),
             " AND (CAST($8 AS bigint) IS NULL OR customer_id = CAST($8 AS bigint) OR customers IS NOT NULL)
             ORDER BY at DESC, record_id DESC LIMIT $9"),
@@ -103,6 +103,10 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// Of this request.
     pub request_id: Option<String>,
+    /// Only what was given out or changed: no refusals, and each answer once.
+    pub given: bool,
+    /// Only what is shown behind this place.
+    pub before: Option<Place>,
     /// Every record by itself, as it stands in the log.
     pub raw: bool,
     /// At most so many, the newest.
@@ -111,10 +115,23 @@ pub struct Filter {
 
 impl Filter {
     fn params(&self) -> Vec<Param> {
-        let Self { customer: _, actor_hash, role, reason, from, to, action, outcome: _, request_id, raw: _, limit: _ } =
-            self;
-        let (from, to) = (from.unwrap_or(EARLIEST).max(EARLIEST), to.unwrap_or(LATEST).min(LATEST));
-        params![from, to, action.clone(), request_id.clone(), *role, reason.clone(), *actor_hash]
+        let Self { actor_hash, role, reason, from, action, request_id, .. } = self;
+        let from = from.unwrap_or(EARLIEST).max(EARLIEST);
+        params![from, self.end(), action.clone(), request_id.clone(), *role, reason.clone(), *actor_hash]
+    }
+
+    /// Before which instant records are read. A refusal that was shown before this page tells what was asked for.
+    fn end(&self) -> Instant {
+        let before = self.before.map_or(LATEST, |(at, _)| at.plus(APART));
+        self.to.unwrap_or(LATEST).min(LATEST).min(before)
+    }
+
+    fn passes(&self, read: &Read) -> bool {
+        let outcome = read.record.outcome;
+        let given = matches!(outcome, Outcome::Asked | Outcome::Read | Outcome::Changed);
+        self.outcome.is_none_or(|wanted| outcome == wanted)
+            && self.before.is_none_or(|before| read.place() < before)
+            && (given || !self.given)
     }
 
     fn page(&self) -> usize {
@@ -158,7 +175,7 @@ struct Read {
 }
 
 /// A place in the order in which records are shown; what waits stands behind the log's of its instant.
-type Place = (Instant, Option<(i64, i64)>);
+pub type Place = (Instant, Option<(i64, i64)>);
 
 impl Read {
     fn logged(row: Row) -> Result<Self, DbError> {
@@ -175,12 +192,34 @@ impl Read {
 
 /// The newest entries that pass the filter, newest first.
 pub(crate) async fn show(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<Vec<Shown>, DbError> {
+    let mut shown = Vec::new();
+    for Entry { read, asked } in entries(db, keyring, filter).await? {
+        let Read { position, mut record, record_id: _ } = read;
+        // Before anything is added: who acted is bound to the record as it was written.
+        let who = open(db, keyring, &record).await?;
+        if let Some(Read { record: Record { customer, reason, ticket, .. }, .. }) = &asked {
+            record.customer = record.customer.or(*customer);
+            record.reason = record.reason.or_else(|| reason.clone());
+            record.ticket = record.ticket.or_else(|| ticket.clone());
+        }
+        shown.push(Shown { position, record, who, asked: asked.and_then(|asked| asked.position) });
+    }
+    Ok(shown)
+}
+
+/// The same, without who acted.
+pub(super) async fn records(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<Vec<(Place, Record)>, DbError> {
+    let entries = entries(db, keyring, filter).await?;
+    Ok(entries.into_iter().map(|Entry { read, asked: _ }| (read.place(), read.record)).collect())
+}
+
+async fn entries(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<Vec<Entry>, DbError> {
     // The intake first: a record goes from there to the log, never back.
     let mut waiting = unmoved(db, keyring, filter).await?;
     if let Some(customer) = filter.customer {
         waiting.extend(tails(db, filter, customer).await?);
     }
-    let mut pages = Pages { db, filter, before: (filter.to.unwrap_or(LATEST).min(LATEST), 0, 0) };
+    let mut pages = Pages { db, filter, before: (filter.end(), 0, 0) };
     let (mut entries, mut seen, mut known) = (Entries::new(filter), HashSet::new(), HashSet::new());
     loop {
         let page = pages.next().await?;
@@ -201,19 +240,7 @@ pub(crate) async fn show(db: &Db, keyring: &Keyring, filter: &Filter) -> Result<
             break;
         }
     }
-    let mut shown = Vec::new();
-    for Entry { read, asked } in entries.chosen() {
-        let Read { position, mut record, record_id: _ } = read;
-        // Before anything is added: who acted is bound to the record as it was written.
-        let who = open(db, keyring, &record).await?;
-        if let Some(Read { record: Record { customer, reason, ticket, .. }, .. }) = &asked {
-            record.customer = record.customer.or(*customer);
-            record.reason = record.reason.or_else(|| reason.clone());
-            record.ticket = record.ticket.or_else(|| ticket.clone());
-        }
-        shown.push(Shown { position, record, who, asked: asked.and_then(|asked| asked.position) });
-    }
-    Ok(shown)
+    Ok(entries.chosen())
 }
 
 /// What waits in the intake.
@@ -353,19 +380,15 @@ impl<'a> Entries<'a> {
         self.found.push(Entry { read, asked: None });
     }
 
-    fn passes(&self, entry: &Entry) -> bool {
-        self.filter.outcome.is_none_or(|outcome| entry.read.record.outcome == outcome)
-    }
-
     /// Whether no more is to be read, when everything after an instant was.
     fn are_enough(&self, read_to: Instant) -> bool {
-        let last = self.found.iter().filter(|entry| self.passes(entry)).nth(self.filter.limit.saturating_sub(1));
+        let last =
+            self.found.iter().filter(|entry| self.filter.passes(&entry.read)).nth(self.filter.limit.saturating_sub(1));
         last.is_some_and(|last| last.read.record.at.since(read_to) > APART)
     }
 
     fn chosen(mut self) -> Vec<Entry> {
-        let outcome = self.filter.outcome;
-        self.found.retain(|entry| outcome.is_none_or(|outcome| entry.read.record.outcome == outcome));
+        self.found.retain(|entry| self.filter.passes(&entry.read));
         self.found.truncate(self.filter.limit);
         self.found
     }

@@ -4,6 +4,8 @@
 
 use domain::{
     customers::CustomerType,
+    events::EventType,
+    history::By,
     ids::{
         AccountId, CustomerId, EnrollmentId, Id, IdentityId, JobId, MeterId, MoveId, PremiseId, ReadingId, RequestId,
         ServicePointId, TaskId, WiresCompanyId,
@@ -73,7 +75,7 @@ mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, Meter
 EnrollmentId, MoveId, RequestId, TaskId, IdentityId, WiresCompanyId;
 from Id::new, into |id| Param::Int(id.get()) }
 mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Registers, Register, Quality, BillDelivery, Language,
-EmailStatus, JobKind, Role, ActorKind, Outcome;
+EmailStatus, JobKind, Role, ActorKind, Outcome, By, EventType;
 from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
 mapped! { String as "text": AccountNumber, MeterNumber;
 from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }

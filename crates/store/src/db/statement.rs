@@ -61,6 +61,9 @@ macro_rules! statements {
     (@one $name:ident [heavy] [$($text:tt)+]) => {
         $crate::db::Sql { heavy: true, ..$crate::db::statements!(@one $name [] [$($text)+]) }
     };
+    (@one $name:ident [heavy_audit] [$($text:tt)+]) => {
+        $crate::db::Sql { heavy: true, ..$crate::db::statements!(@one $name [audit] [$($text)+]) }
+    };
     (@one $name:ident [] [$text:expr]) => { $crate::db::Sql::new(stringify!($name), $text, $text, false) };
     (@one $name:ident [audit] [$text:expr]) => { $crate::db::Sql::new(stringify!($name), $text, $text, true) };
     (@one $name:ident [] [sqlite $lite:expr, postgres $pg:expr]) => {

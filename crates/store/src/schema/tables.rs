@@ -275,6 +275,7 @@ pub const TABLES: &[Table] = &[
             column("type", Text, Open(EVENT)),
             column("occurred_at", Instant, Internal(STATE)),
             column("data", Text, Open(EVENT)),
+            column("actor", Text, Internal(STATE)),
             optional("position", Integer, Internal(STATE)),
             optional("delivered_at", Instant, Internal(STATE)),
         ],

@@ -1,4 +1,5 @@
 //! What neighbouring services fetch and report, and who looked.
 
 mod fetch;
+mod history;
 mod reports;

@@ -50,6 +50,39 @@ fn a_read_that_was_asked_for_and_failed_is_one_entry() {
     });
 }
 
+/// Of a read that was refused, a page that begins between its two records shows nothing.
+#[test]
+fn a_page_that_begins_between_the_two_records_of_a_read_shows_no_look() {
+    on_both("between", |house| async move {
+        let log = house.log().await;
+        let one = |n, outcome, status, request: &str| {
+            let request_id = request.into();
+            Record { outcome, status, request_id, resource: None, ..record(n) }
+        };
+        log.append(one(1, Outcome::Read, 200, "first")).await.unwrap();
+        log.append(one(2, Outcome::Asked, 200, "gone")).await.unwrap();
+        log.append(one(3, Outcome::Read, 200, "look")).await.unwrap();
+        log.append(one(4, Outcome::Refused, 404, "gone")).await.unwrap();
+        for indexed in [false, true] {
+            if indexed {
+                log.index().await.unwrap();
+            }
+            for customer in [None, CustomerId::new(1)] {
+                let looks = Filter { customer, given: true, ..Filter::default() };
+                let requests = async |filter: Filter| {
+                    let entries = shown(&house, filter).await;
+                    entries.into_iter().map(|one| one.record.request_id).collect::<Vec<_>>()
+                };
+                assert_eq!(requests(looks.clone()).await, ["look", "first"]);
+                let place = shown(&house, looks.clone()).await.first().map(|one| (one.record.at, one.position));
+                assert_eq!(requests(Filter { before: place, ..looks }).await, ["first"]);
+                assert_eq!(requests(Filter { customer, before: place, ..Filter::default() }).await, ["first"]);
+            }
+        }
+        log.close().await;
+    });
+}
+
 #[test]
 fn what_a_member_of_staff_did_is_found() {
     on_both("staff", |house| async move {
