@@ -80,6 +80,22 @@ input! {
 }
 
 input! {
+    /// A customer gets one more account.
+    AccountOpening {
+        /// What the customer calls it; null for nothing.
+        nickname: Option<Nickname> = "nickname",
+    }
+}
+
+input! {
+    /// An account that ended begins again.
+    Reopening {
+        /// Why; it need not be said.
+        reason: Option<StatusReason> = "reason",
+    }
+}
+
+input! {
     /// What Billing reports of one account; what may be absent is absent or null.
     BalanceReport {
         /// The account.

@@ -1,11 +1,14 @@
 //! Customers: persons and businesses.
 
 use crate::{
-    ids::{AccountId, CustomerId},
-    input::Members,
+    ids::{AccountId, CustomerId, IdentityId},
+    input,
+    input::{FieldError, Members},
     named_enum,
     personal::Personal,
-    status::{Status, changed},
+    personal_types,
+    preferences::Language,
+    status::{Status, StatusReason, changed},
     time::{Instant, LocalDate},
     values::{AccountNumber, BusinessName, EmailAddress, FullName, Money, Nickname, PersonName, PhoneNumber},
 };
@@ -136,6 +139,123 @@ impl CustomerEdit {
             ("phone", *phone != current.phone),
         ])
     }
+}
+
+input! {
+    /// A customer whom staff make: a person with `firstName` and `lastName`, or a business with `businessName`.
+    Registration {
+        /// Given name.
+        first_name: Option<PersonName> = "firstName",
+        /// Family name.
+        last_name: Option<PersonName> = "lastName",
+        /// The name of a business.
+        business_name: Option<BusinessName> = "businessName",
+        /// Null when unknown.
+        email: Option<EmailAddress> = "email",
+        /// Null when unknown.
+        phone: Option<PhoneNumber> = "phone",
+        /// The language of what is sent; English unless it is given.
+        language: Option<Language> = "language",
+    }
+}
+
+impl Registration {
+    /// The profile that it makes.
+    ///
+    /// # Errors
+    /// Where the names are not those of one kind of customer.
+    pub fn profile(&self) -> Result<CustomerEdit, Vec<FieldError>> {
+        let Self { first_name, last_name, business_name, email, phone, language: _ } = self.clone();
+        let name = match (first_name, last_name, business_name) {
+            (Some(first), Some(last), None) => CustomerName::Individual { first, last },
+            (None, None, Some(name)) => CustomerName::Business { name },
+            (first, last, business) => {
+                let missing = "Write the two names of a person, or the name of a business.";
+                let both = "A business has no names of a person.";
+                let error = |pointer: &str, code, message| FieldError {
+                    pointer: pointer.to_owned(),
+                    ..FieldError::new(code, message)
+                };
+                let of = |pointer, given: bool| match (business.is_some(), given) {
+                    (true, true) => Some(error(pointer, "must-be-null", both)),
+                    (false, false) => Some(error(pointer, "missing", missing)),
+                    _ => None,
+                };
+                let names = [of("/firstName", first.is_some()), of("/lastName", last.is_some())];
+                return Err(names.into_iter().flatten().collect());
+            }
+        };
+        Ok(CustomerEdit { name, email, phone })
+    }
+}
+
+input! {
+    /// A customer ends, today or on a day that has passed.
+    CustomerDeactivation {
+        /// The first local date on which the customer is inactive: today unless it is given.
+        effective_date: Option<LocalDate> = "effectiveDate",
+        /// Why.
+        reason: StatusReason = "reason",
+    }
+}
+
+/// What an issuer calls a person (OpenID Connect Core section 2): at most 255 ASCII characters, told apart by case.
+fn subject(text: &str) -> Result<String, FieldError> {
+    if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(FieldError::new("invalid-subject", "Write the claim `sub`: 1 to 255 ASCII characters without blanks."))
+}
+
+personal_types! {
+    /// The claim `sub` of a log-in.
+    LoginSubject by subject, schema
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$",
+         "examples": ["f3b1c0de-5c1b-4f0e-9a59-0c1f6a0f7d11"]};
+}
+
+/// A log-in that leads to a customer. Whose it is at the issuer is not known any more: only a hash is kept.
+#[derive(Debug, Clone)]
+pub struct LinkedIdentity {
+    /// Its id.
+    pub id: IdentityId,
+    /// Who issues its tokens.
+    pub issuer: String,
+    /// Since when it leads to the customer.
+    pub linked_at: Instant,
+}
+
+/// All log-ins of a customer, by id.
+#[derive(Debug, Clone)]
+pub struct Identities(pub Vec<LinkedIdentity>);
+
+/// An issuer's name as it was sent: it has to be one of the configured ones.
+#[derive(Debug, Clone, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(transparent)]
+pub struct IssuerName(#[schemars(length(min = 1, max = 200))] pub String);
+
+impl input::FromInput for IssuerName {
+    fn from_input(node: &input::Node, at: &mut input::At<'_>) -> Option<Self> {
+        input::text(node, at, |text| match text.len() {
+            1..=200 => Ok(Self(text.to_owned())),
+            _ => Err(FieldError::new("too-long", "Write at most 200 characters.")),
+        })
+    }
+}
+
+input! {
+    /// One more log-in leads to the customer.
+    LinkIdentity {
+        /// The issuer (`iss`) of its tokens: one of those that the service is configured with.
+        issuer: IssuerName = "issuer",
+        /// The subject (`sub`) of its tokens.
+        subject: LoginSubject = "subject",
+    }
+}
+
+input! {
+    /// A log-in leads to the customer no more.
+    UnlinkIdentity {}
 }
 
 /// What a customer has and owes, over all accounts.

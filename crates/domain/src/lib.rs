@@ -5,6 +5,7 @@
 //! the same names in every crate: whoever looks for readings opens `readings` in each wall.
 
 pub mod accounts;
+pub mod claims;
 pub mod customers;
 pub mod events;
 pub mod history;
@@ -13,6 +14,7 @@ pub mod input;
 pub mod integration;
 pub mod jobs;
 pub mod market;
+pub mod masks;
 pub mod members;
 pub mod meters;
 pub mod moves;

@@ -51,6 +51,10 @@ bitflags::bitflags! {
         const NOTIFICATIONS = 1 << Role::Notifications as u16;
         /// All staff.
         const STAFF = Self::CSR.bits() | Self::SUPERVISOR.bits() | Self::ADMIN.bits() | Self::READONLY.bits();
+        /// Staff who may change what they see.
+        const CLERKS = Self::CSR.bits() | Self::SUPERVISOR.bits() | Self::ADMIN.bits();
+        /// Staff who decide what a clerk may not.
+        const SUPERVISORS = Self::SUPERVISOR.bits() | Self::ADMIN.bits();
         /// All neighbouring services.
         const SERVICES = Self::BILLING.bits() | Self::METER.bits() | Self::MARKET.bits() | Self::NOTIFICATIONS.bits();
     }

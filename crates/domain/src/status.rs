@@ -1,6 +1,6 @@
 //! The life of customers, accounts and premises, and what their edits have in common.
 
-use crate::named_enum;
+use crate::{input, named_enum};
 
 named_enum! {
     /// The life of a customer, an account or a premise: `pending -> active <-> inactive`, and
@@ -35,6 +35,14 @@ named_enum! {
     }
 }
 
+input! {
+    /// A customer or an account begins.
+    Activation {
+        /// Why; it need not be said.
+        reason: Option<StatusReason> = "reason",
+    }
+}
+
 /// How long after its end an owner may still read what was theirs: 24 months.
 pub const READABLE_DAYS: i64 = 731;
 
@@ -61,5 +69,22 @@ mod tests {
         let steps = all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b))).filter(|(a, b)| a.may_become(*b));
         let right = [(Pending, Active), (Pending, Inactive), (Active, Inactive), (Inactive, Active)];
         assert_eq!(steps.collect::<Vec<_>>(), right);
+    }
+
+    #[test]
+    fn the_diagrams_of_the_documentation_have_the_same_steps() {
+        use crate::input::Named as _;
+        let all = [Pending, Active, Inactive];
+        let steps = all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b))).filter(|(a, b)| a.may_become(*b));
+        let right: Vec<String> = steps.map(|(a, b)| format!("{} --> {}", a.name(), b.name())).collect();
+        let text = include_str!("../../../docs/lifecycles.md");
+        for noun in ["Customer", "Account"] {
+            let (_, section) =
+                text.split_once(&format!("\n## {noun}\n")).unwrap_or_else(|| panic!("no section {noun}"));
+            let section = section.split("\n## ").next().unwrap();
+            let lines = section.lines().map(str::trim).filter(|line| line.contains("-->") && !line.starts_with("[*]"));
+            let drawn: Vec<&str> = lines.map(|line| line.split(':').next().unwrap().trim()).collect();
+            assert_eq!(drawn, right, "{noun}");
+        }
     }
 }

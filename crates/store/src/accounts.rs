@@ -12,7 +12,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Batch, Change, Guarded, Session, StoreError,
+    Batch, Change, DbError, Guarded, Session, StoreError,
     db::{Columns, Row, Text, columns, params, sql, statements},
     meters::{METERS_OF_PREMISE, MeterRow},
     premises::{self, PremiseRow},
@@ -71,6 +71,10 @@ statements! {
     [heavy] LIST = { PAGE.as_str() };
     UPDATE = {"UPDATE account SET sealed = $3, version = version + 1, updated_at = $4
         WHERE customer_id = $1 AND account_id = $2"};
+    INSERT = {"INSERT INTO account (customer_id, account_id, account_number, status, version, created_at, updated_at, sealed)
+        VALUES ($1, $2, $3, $4, 1, $5, $5, $6)"};
+    INSERT_NUMBER = {"INSERT INTO account_number (customer_id, account_id, account_number) VALUES ($1, $2, $3)"};
+    INSERT_OWNER = {"INSERT INTO account_owner (customer_id, account_id) VALUES ($1, $2)"};
     SET_STATUS = {"UPDATE account SET status = $3, version = version + 1, updated_at = $4
         WHERE customer_id = $1 AND account_id = $2"};
     TOTALS = {sql!("SELECT " [Balance] ",
@@ -193,6 +197,30 @@ pub async fn update(change: &mut Change<'_>, account: AccountId, edit: &AccountE
     let sealed = seal(&key, change.customer(), account, nickname.as_ref())?;
     let now = change.now();
     Ok(change.change_one(&UPDATE, params![account, sealed, now]).await?)
+}
+
+/// Opens an account of the customer, with a new number.
+///
+/// # Errors
+/// [`DbError::Conflict`] when the number is somebody's already: another try draws another one.
+pub async fn open(
+    change: &mut Change<'_>,
+    status: Status,
+    nickname: Option<&Nickname>,
+) -> Result<AccountId, StoreError> {
+    let mut random = [0; 8];
+    change.store.random.fill(&mut random)?;
+    let number = AccountNumber::issued(u64::from_be_bytes(random));
+    let (account, now): (AccountId, _) = (change.new_id().await?, change.now());
+    let key = change.own_key().await?;
+    let sealed = seal(&key, change.customer(), account, nickname)?;
+    change.change_one(&INSERT, params![account, number.clone(), status, now, sealed]).await?;
+    match change.change_one(&INSERT_NUMBER, params![account, number]).await {
+        Err(DbError::Constraint(_)) => return Err(DbError::Conflict.into()),
+        inserted => inserted?,
+    }
+    change.change_one(&INSERT_OWNER, params![account]).await?;
+    Ok(account)
 }
 
 /// Stores an account's new status.

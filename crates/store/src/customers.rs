@@ -41,6 +41,9 @@ statements! {
     INSERT_PREFERENCE = { Text::insert("preference", preferences::COLUMNS).as_str() };
     FOUNDED = {"SELECT k.wrapped, c.status FROM customer c JOIN customer_key k ON k.customer_id = c.customer_id
         WHERE c.customer_id = $1"};
+    STATUS = {"SELECT status FROM customer WHERE customer_id = $1"};
+    SET_STATUS = {"UPDATE customer SET status = $2, inactive_since = $3, version = version + 1, updated_at = $4
+        WHERE customer_id = $1"};
     UPDATE = {"UPDATE customer SET sealed = $2, version = version + 1, updated_at = $3 WHERE customer_id = $1"};
     DROP_LOOKUPS = {"DELETE FROM customer_lookup WHERE customer_id = $1 AND subject_id = $2"};
     ADD_LOOKUP = {"INSERT INTO customer_lookup (customer_id, subject_id, kind, key_id, hash, created_at)
@@ -209,6 +212,21 @@ pub async fn update(change: &mut Change<'_>, edit: &CustomerEdit) -> Result<(), 
     change.change_one(&UPDATE, params![sealed, now]).await?;
     let lookups = lookups(change.store, edit);
     set_lookups(change, OWN_ROW, lookups).await
+}
+
+/// Where the customer is in their life.
+///
+/// # Errors
+/// [`StoreError::NoCustomer`] when there is none.
+pub async fn status(session: &mut Session<'_>) -> Result<Status, StoreError> {
+    let row = session.own(&STATUS, params![]).await?.into_iter().next().ok_or(StoreError::NoCustomer)?;
+    Ok(row.read().get()?)
+}
+
+/// Stores the customer's new status; `since` is when an inactive one ended.
+pub async fn set_status(change: &mut Change<'_>, status: Status, since: Option<Instant>) -> Result<(), StoreError> {
+    let now = change.now();
+    Ok(change.change_one(&SET_STATUS, params![status, since, now]).await?)
 }
 
 /// What look-ups follow from a customer's own row, and not from a premise.

@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup;
+pub mod claims;
 pub mod customers;
 mod db;
 mod error;
@@ -21,7 +22,7 @@ pub mod inspect;
 pub mod integration;
 pub mod jobs;
 mod keys;
-mod links;
+pub mod links;
 pub mod meters;
 pub mod migrate;
 pub mod occupancies;
@@ -76,6 +77,7 @@ pub use crate::{
 pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
     let mut slices = vec![
         accounts::STATEMENTS,
+        claims::STATEMENTS,
         customers::STATEMENTS,
         db::postgres::STATEMENTS,
         grants::STATEMENTS,

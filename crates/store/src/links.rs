@@ -7,15 +7,17 @@ use std::{
 };
 
 use domain::{
-    ids::{AccountId, CustomerId, MeterId, PremiseId},
-    policy::Identity,
+    customers::{Identities, LinkedIdentity, LoginSubject},
+    ids::{AccountId, CustomerId, IdentityId, MeterId, PremiseId},
+    policy::{Categories, Identity},
     time::{Instant, SECOND},
 };
 
 use crate::{
-    Change, Store, StoreError,
+    Change, Guarded, Session, Store, StoreError,
     db::{params, statements},
     scope::Link,
+    sealed::reveal,
 };
 
 /// A cached link lives this long at most; then a re-made or erased one counts.
@@ -42,6 +44,11 @@ statements! {
         postgres "INSERT INTO identity_link (customer_id, issuer, subject_hash, created_at, identity_id)
             VALUES ($1, $2, $3, $4, nextval('identity_id_sequence'))"
     };
+    OF_CUSTOMER = {"SELECT l.identity_id, l.issuer, l.created_at FROM customer c
+        LEFT JOIN identity_link l ON l.customer_id = c.customer_id AND (CAST($2 AS bigint) = 0 OR l.identity_id = $2)
+        WHERE c.customer_id = $1 ORDER BY l.identity_id"};
+    UNLINK = {"DELETE FROM identity_link WHERE customer_id = $1 AND identity_id = $2"};
+    NEWEST = {"SELECT max(identity_id) FROM identity_link WHERE customer_id = $1"};
     OF_ACCOUNT = {"SELECT customer_id FROM account_owner WHERE account_id = $1"};
     OF_PREMISE = {"SELECT customer_id FROM premise_owner WHERE premise_id = $1"};
     OF_METER = {"SELECT h.customer_id FROM meter m JOIN service_point_holder h ON h.service_point_id = m.service_point_id
@@ -135,7 +142,56 @@ impl Links {
     }
 }
 
+/// The log-ins that lead to the customer, or the one with an id; `None` when there is no such customer.
+async fn list(
+    session: &mut Session<'_>,
+    id: Option<IdentityId>,
+) -> Result<Option<Guarded<Vec<LinkedIdentity>>>, StoreError> {
+    let rows = session.own(&OF_CUSTOMER, params![id.map_or(0, domain::ids::Id::get)]).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for row in rows {
+        let mut row = row.read();
+        if !row.is_null() {
+            found.push(LinkedIdentity { id: row.get()?, issuer: row.get()?, linked_at: row.get()? });
+        }
+    }
+    Ok(Some(session.guard(found, Categories::PROFILE)))
+}
+
+/// All log-ins that lead to the customer; `None` when there is no such customer.
+pub async fn identities(session: &mut Session<'_>) -> Result<Option<Guarded<Identities>>, StoreError> {
+    Ok(list(session, None).await?.map(|found| found.map(Identities)))
+}
+
+/// One log-in that leads to the customer.
+pub async fn identity(
+    session: &mut Session<'_>,
+    id: IdentityId,
+) -> Result<Option<Guarded<LinkedIdentity>>, StoreError> {
+    let Some(found) = list(session, Some(id)).await? else { return Ok(None) };
+    Ok(found.try_map(|found| found.into_iter().next().ok_or(())).ok())
+}
+
 impl Change<'_> {
+    /// Links a log-in by what its issuer calls it; its id.
+    ///
+    /// # Errors
+    /// As [`Change::link`].
+    pub async fn link_subject(&mut self, issuer: &str, subject: &LoginSubject) -> Result<IdentityId, StoreError> {
+        self.link(issuer, &reveal!(subject)).await?;
+        // Under the lock of the customer's row, and ids only grow.
+        let row = self.own(&NEWEST, params![]).await?.into_iter().next().ok_or(StoreError::NoCustomer)?;
+        Ok(row.read().get()?)
+    }
+
+    /// Unlinks a log-in. Who was signed in with it is known for as long as links are cached, and no longer.
+    pub async fn unlink(&mut self, id: IdentityId) -> Result<(), StoreError> {
+        Ok(self.change_one(&UNLINK, params![id]).await?)
+    }
+
     /// Links a log-in to the customer.
     ///
     /// # Errors

@@ -1,13 +1,15 @@
-//! Accounts: detail, list, edit, summary, and their end.
+//! Accounts: detail, list, edit, summary, and what staff do with them.
 
 use std::collections::BTreeMap;
 
 use domain::{
-    accounts::{Account, AccountEdit, AccountTotals, Balance, Deactivation},
-    ids::AccountId,
+    accounts::{Account, AccountEdit, AccountOpening, AccountTotals, Balance, Deactivation, Reopening},
+    customers::Customer,
+    ids::{AccountId, CustomerId, Id},
     input::Members,
+    masks,
     policy::{Categories, Roles},
-    status::Status,
+    status::{Activation, Status},
     time::{Instant, LocalDate},
     values::{AccountNumber, Money, Nickname},
 };
@@ -65,6 +67,9 @@ impl Represents for AccountDetail {
             premises: premises.into_iter().map(PremiseInAccount::of).collect(),
         }
     }
+    fn location(&self) -> Option<String> {
+        Some(format!("/api/accounts/{}", self.account_id.get()))
+    }
 }
 
 impl Editable for AccountDetail {
@@ -78,10 +83,14 @@ impl Editable for AccountDetail {
 impl Listed for AccountDetail {
     const PLURAL: &'static str = "accounts";
     const ENVELOPE: &'static str = "Accounts";
+    const STAFF_ENVELOPE: &'static str = "StaffAccounts";
 }
 
 impl ForStaff for Account {
     type Path = AccountId;
+    fn mask(&mut self) -> Vec<String> {
+        masks::account(self)
+    }
 }
 
 /// The summary of an account.
@@ -121,6 +130,11 @@ struct AccountSummary {
 async fn list_accounts(call: Call<(), PageQuery>) -> Result<Listing<AccountDetail>, Problem> {
     let found = accounts::list(&call.app, &call.scope, call.after()?, call.limit()).await?;
     call.page(found, |account| account.id, |account| AccountDetail::of(account, call.view())).await
+}
+
+async fn list_for_staff(call: Call<CustomerId, PageQuery>) -> Result<Listing<Staff<AccountDetail>>, Problem> {
+    let found = accounts::list_for_staff(&call.app, &call.scope, call.after()?, call.limit()).await?;
+    call.page(found, |account| account.id, |account| Staff::of(account, call.view())).await
 }
 
 async fn get_summary(call: Call<AccountId, UsageWindow>) -> Result<AccountSummary, Problem> {
@@ -181,15 +195,54 @@ pub fn routes() -> Vec<Route> {
         example!("getAccount"),
     );
     let mut routes = group("Accounts", ONE, own.into_iter().chain(resource));
+    routes.extend(group("Staff", ONE, staff()));
+    routes
+}
+
+/// What staff do with accounts.
+fn staff() -> Vec<Route> {
+    const OF_CUSTOMER: &str = "/api/admin/customers/{customerId}/accounts";
+    let list = Route::get(OF_CUSTOMER, "listAccountsForStaff", "List a customer's accounts", list_for_staff);
+    let open = Route::creation::<CustomerId, Customer, Staff<AccountDetail>, AccountOpening>(
+        OF_CUSTOMER,
+        "openAccount",
+        "Open an account",
+    );
+    const ACCOUNT: &str = "/api/admin/accounts/{accountId}";
+    let show = Route::show::<Staff<AccountDetail>>(ACCOUNT, "getAccountForStaff", "Get account details");
+    let edit = Route::edit::<Staff<AccountDetail>>(
+        ACCOUNT,
+        ["putAccountForStaff", "patchAccountForStaff"],
+        "Update account (nickname)",
+    );
+    let [put, patch] = edit.map(|route| route.staff(Roles::CLERKS).example(example!("getAccountForStaff")));
+    let activate = Route::operation::<Staff<AccountDetail>, Activation>(
+        "/api/admin/accounts/{accountId}/activate",
+        "activateAccount",
+        "Begin a pending account",
+    );
+    let reopen = Route::operation::<Staff<AccountDetail>, Reopening>(
+        "/api/admin/accounts/{accountId}/reopen",
+        "reopenAccount",
+        "Begin an account again that ended",
+    );
     let deactivate = Route::operation::<Staff<AccountDetail>, Deactivation>(
         "/api/admin/accounts/{accountId}/deactivate",
         "deactivateAccount",
         "End an account, today or on a later date",
     );
-    let deactivate = deactivate
-        .staff(Roles::SUPERVISOR | Roles::ADMIN)
-        .refuses(&[problem::IN_SERVICE, problem::INVALID_TRANSITION])
-        .input_example(r#"{"effectiveDate":"2025-02-01","reason":"closed"}"#);
-    routes.extend(group("Staff", ONE, [deactivate]));
-    routes
+    let by_state = [problem::INVALID_TRANSITION];
+    vec![
+        list.staff(Roles::STAFF).example(example!("listAccountsForStaff")),
+        open.staff(Roles::CLERKS).refuses(&by_state).input_example(r#"{"nickname":"Warehouse"}"#),
+        show.staff(Roles::STAFF).example(example!("getAccountForStaff")),
+        put,
+        patch,
+        activate.staff(Roles::CLERKS).refuses(&by_state).input_example("{}"),
+        reopen.staff(Roles::SUPERVISORS).refuses(&by_state).input_example(r#"{"reason":"error"}"#),
+        deactivate
+            .staff(Roles::SUPERVISORS)
+            .refuses(&[problem::IN_SERVICE, problem::INVALID_TRANSITION])
+            .input_example(r#"{"effectiveDate":"2025-02-01","reason":"closed"}"#),
+    ]
 }

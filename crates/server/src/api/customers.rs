@@ -1,13 +1,16 @@
-//! The customer's profile and summary.
+//! The customer's profile and summary, and what staff do with customers.
 
 use std::collections::BTreeMap;
 
 use domain::{
-    customers::{AccountEntry, Customer, CustomerEdit, CustomerName, CustomerType, Totals},
-    ids::{AccountId, CustomerId},
+    customers::{
+        AccountEntry, Customer, CustomerDeactivation, CustomerEdit, CustomerName, CustomerType, Registration, Totals,
+    },
+    ids::{AccountId, CustomerId, Id},
     input::Members,
+    masks,
     policy::{Categories, Roles},
-    status::Status,
+    status::{Activation, Status},
     time::{Instant, LocalDate},
     values::{AccountNumber, BusinessName, EmailAddress, Money, Nickname, PersonName, PhoneNumber},
 };
@@ -15,11 +18,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    call::Call,
-    problem::Problem,
+    call::{Applicant, Call, Given, Reply},
+    problem::{self, Problem},
     route::{Route, example, group},
     usage::{TypeUsage, UsageWindow, type_usages},
-    wire::{Editable, ForStaff, Represents, Shown, Staff, View},
+    wire::{Editable, ForStaff, Listed, Represents, Shown, Staff, View},
 };
 use crate::app::customers;
 
@@ -27,7 +30,7 @@ use crate::app::customers;
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Customer")]
-struct Profile {
+pub(super) struct Profile {
     customer_id: CustomerId,
     /// `individual` or `business`.
     #[serde(rename = "type")]
@@ -95,6 +98,16 @@ impl Represents for Profile {
             accounts: accounts.into_iter().map(entry).collect(),
         }
     }
+    fn location(&self) -> Option<String> {
+        // Staff make customers, and read them there.
+        Some(format!("/api/customers/{}", self.customer_id.get()))
+    }
+}
+
+impl Listed for Profile {
+    const PLURAL: &'static str = "customers";
+    const ENVELOPE: &'static str = "Customers";
+    const STAFF_ENVELOPE: &'static str = "StaffCustomers";
 }
 
 impl Editable for Profile {
@@ -107,6 +120,17 @@ impl Editable for Profile {
 
 impl ForStaff for Customer {
     type Path = CustomerId;
+    fn mask(&mut self) -> Vec<String> {
+        masks::customer(self)
+    }
+}
+
+async fn create_customer(call: Call<(), (), Given, Applicant>) -> Result<Reply<Staff<Profile>>, Problem> {
+    // The rule is of staff alone, who are nobody's customers here.
+    let Applicant::New(founder) = &call.scope else { return Err(Problem::new(problem::FORBIDDEN)) };
+    let registration: Registration = call.body.read_as()?;
+    let write = |customer: &Customer| call.kept::<Staff<Profile>>(customer);
+    Ok(call.made(customers::register(&call.app, founder, call.once(&write), &registration).await?))
 }
 
 /// What a customer has, owes and used.
@@ -161,13 +185,46 @@ pub fn routes() -> Vec<Route> {
     let resource = resource.map(Route::while_inactive);
     let summary = summary.reveals(SUMMARY).example(example!("getCustomerSummary"));
     let mut routes = group("Customer", PROFILE, resource.into_iter().chain([summary]));
-    let staff = Route::show::<Staff<Profile>>(
-        "/api/admin/customers/{customerId}",
-        "getCustomerForStaff",
-        "Get a customer's profile",
-    )
-    .staff(Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN)
-    .example(example!("getCustomerForStaff"));
-    routes.extend(group("Staff", PROFILE, [staff]));
+    routes.extend(group("Staff", PROFILE, staff()));
     routes
+}
+
+/// What staff do with customers.
+fn staff() -> Vec<Route> {
+    const ONE: &str = "/api/admin/customers/{customerId}";
+    let show = Route::show::<Staff<Profile>>(ONE, "getCustomerForStaff", "Get a customer's profile");
+    let edit = Route::edit::<Staff<Profile>>(
+        ONE,
+        ["putCustomerForStaff", "patchCustomerForStaff"],
+        "Update a customer's profile",
+    );
+    let make = Route::founding::<Registration, _, _>(
+        "/api/admin/customers",
+        "createCustomer",
+        "Make a customer",
+        create_customer,
+    );
+    let activate = Route::operation::<Staff<Profile>, Activation>(
+        "/api/admin/customers/{customerId}/activate",
+        "activateCustomer",
+        "Begin a customer, or begin one again",
+    );
+    let deactivate = Route::operation::<Staff<Profile>, CustomerDeactivation>(
+        "/api/admin/customers/{customerId}/deactivate",
+        "deactivateCustomer",
+        "End a customer",
+    );
+    let [put, patch] = edit.map(|route| route.staff(Roles::CLERKS).example(example!("getCustomerForStaff")));
+    vec![
+        make.staff(Roles::CLERKS)
+            .input_example(r#"{"firstName":"Dana","lastName":"Reyes","email":"dana@example.com"}"#),
+        show.staff(Roles::STAFF).example(example!("getCustomerForStaff")),
+        put,
+        patch,
+        activate.staff(Roles::CLERKS).input_example("{}"),
+        deactivate
+            .staff(Roles::SUPERVISORS)
+            .refuses(&[problem::ACCOUNTS_OPEN, problem::INVALID_TRANSITION])
+            .input_example(r#"{"reason":"moved"}"#),
+    ]
 }

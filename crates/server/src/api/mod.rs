@@ -7,6 +7,7 @@ mod accounts;
 mod balances;
 mod batch;
 mod call;
+mod claims;
 mod cors;
 mod cursor;
 mod customers;
@@ -15,6 +16,7 @@ mod docs;
 mod etag;
 mod front;
 mod history;
+mod identities;
 mod integration;
 mod meters;
 mod negotiate;
@@ -56,8 +58,10 @@ use crate::app::App;
 
 /// The route table: every operation of the API.
 pub fn routes() -> Vec<Route> {
-    let slices: [Vec<Route>; 11] = [
+    let slices = [
         customers::routes(),
+        identities::routes(),
+        claims::routes(),
         accounts::routes(),
         premises::routes(),
         meters::routes(),

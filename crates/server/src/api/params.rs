@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    ids::{AccountId, CustomerId, Id, MeterId, PremiseId},
+    ids::{AccountId, CustomerId, Id, IdentityId, MeterId, PremiseId},
     input::Named,
     time::{Instant, LocalDate, Zone},
 };
@@ -49,19 +49,25 @@ impl FromPath for () {
     }
 }
 
+fn id_parameter(name: &'static str, about: &'static str) -> Parameter {
+    let schema = json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": domain::ids::MAX_ID});
+    Parameter { name, about, schema }
+}
+
+fn read_id<I: Id>(name: &'static str, values: &[(&str, &str)], errors: &mut Vec<ErrorAt>) -> Option<I> {
+    let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+    let refuse = |invalid: domain::ids::InvalidId| errors.push(error(name, "invalid-id", invalid.to_string()));
+    I::parse(value).map_err(refuse).ok()
+}
+
 macro_rules! id_in_path {
     ($($id:ident, $name:literal, $kind:literal, $resource:ident;)+) => {$(
         impl FromPath for $id {
             fn parameters() -> Vec<Parameter> {
-                let schema = json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": domain::ids::MAX_ID});
-                vec![Parameter { name: $name, about: concat!("The id of the ", $kind, "."), schema }]
+                vec![id_parameter($name, concat!("The id of the ", $kind, "."))]
             }
             fn read(values: &[(&str, &str)], errors: &mut Vec<ErrorAt>) -> Option<Self> {
-                let value = values.iter().find(|(name, _)| *name == $name).map_or("", |(_, value)| value);
-                let refuse = |invalid: domain::ids::InvalidId| {
-                    errors.push(error($name, "invalid-id", invalid.to_string()));
-                };
-                Self::parse(value).map_err(refuse).ok()
+                read_id($name, values, errors)
             }
             fn resource(&self) -> Option<String> {
                 crate::app::resource($kind, *self)
@@ -94,6 +100,31 @@ impl<I: FromPath + Copy + Sync> Leads<I> for I {
 /// To the customer's own row, or what there is one of.
 impl Leads<()> for CustomerId {
     fn id(self) {}
+}
+
+/// A log-in of the customer whom the path names.
+impl FromPath for (CustomerId, IdentityId) {
+    fn parameters() -> Vec<Parameter> {
+        let mut parameters = CustomerId::parameters();
+        parameters.push(id_parameter("identityId", "The id of the log-in."));
+        parameters
+    }
+    fn read(values: &[(&str, &str)], errors: &mut Vec<ErrorAt>) -> Option<Self> {
+        let (customer, identity) = (FromPath::read(values, errors), read_id("identityId", values, errors));
+        Some((customer?, identity?))
+    }
+    fn resource(&self) -> Option<String> {
+        crate::app::resource("identity", self.1)
+    }
+    fn names(&self) -> Option<Resource> {
+        self.0.names()
+    }
+}
+
+impl Leads<IdentityId> for (CustomerId, IdentityId) {
+    fn id(self) -> IdentityId {
+        self.1
+    }
 }
 
 /// Parameters that one query may have: many more than any operation takes.

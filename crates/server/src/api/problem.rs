@@ -52,6 +52,12 @@ kinds! {
         "The customer or premise is inactive; only what `allowed` lists could be changed.";
     IN_SERVICE = "in-service", 409, "Places are still in service.",
         "An account ends when no place of it is in service, or will be, on the effective date: move out first.";
+    ACCOUNTS_OPEN = "accounts-open", 409, "Accounts are still open.",
+        "A customer ends when no account is pending or active: deactivate them first.";
+    ALREADY_LINKED = "already-linked", 409, "The log-in leads to a customer already.",
+        "One log-in leads to one customer. Unlink it there before it is linked here.";
+    ALREADY_ENROLLED = "already-enrolled", 409, "You are a customer already.",
+        "The log-in leads to a customer. Staff can link it to another one.";
     INVALID_TRANSITION = "invalid-transition", 409, "Its status does not allow that.",
         "The state machine has no such step; `allowed` lists what is possible now.";
     PLACE_TAKEN = "place-taken", 409, "The place is taken.",
@@ -66,6 +72,8 @@ kinds! {
         "PUT takes `application/json`, PATCH takes `application/merge-patch+json` (RFC 7396), UTF-8, not encoded.";
     VALIDATION_FAILED = "validation-failed", 422, "The request has errors.",
         "It was read, but something in it is wrong: `errors` lists everything at once, each with its JSON pointer. Nothing was changed.";
+    CLAIM_REFUSED = "claim-refused", 422, "This number and this code do not belong together.",
+        "There is no such account, or the code is not the one that was issued for it last, was used, mistyped too often or has expired: the answer is the same. Staff issue a new code.";
     KEY_REUSED = "idempotency-key-reused", 422, "The idempotency key was used for another request.",
         "One `Idempotency-Key` belongs to one operation and one content.";
     TOO_MANY_REQUESTS = "too-many-requests", 429, "Too many requests.",
@@ -104,6 +112,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("invalid-payment-method", "Write an id of 1 to 100 visible ASCII characters."),
     ("invalid-phone", "Write a phone number that is possible."),
     ("invalid-state", "Write the two letters of a state or territory."),
+    ("invalid-subject", "Write the claim `sub` of the log-in's tokens: 1 to 255 ASCII characters without blanks."),
     ("invalid-text", "The text is not UTF-8, or holds NUL or half of a surrogate pair."),
     ("invalid-value", "The parameter takes one of a few values."),
     ("invalid-window", "`from` must lie before `to`."),
@@ -129,6 +138,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("too-many-lines", "The text, or the batch, has too many lines."),
     ("unknown-account", "There is no such account."),
     ("unknown-customer", "There is no such customer."),
+    ("unknown-issuer", "The service takes tokens of no such issuer."),
     ("unknown-member", "There is no such member."),
     ("unknown-parameter", "There is no such query parameter."),
     ("unknown-payment-method", "Name a payment method that Billing has reported."),
@@ -341,9 +351,14 @@ impl From<Failure> for Problem {
             }
             Failure::Refused { code, allowed } => {
                 let kind = KINDS.iter().find(|kind| kind.code == code).unwrap_or(&INACTIVE);
-                Self::new(kind).allowed(allowed)
+                let problem = Self::new(kind);
+                // A state that refuses says what it would allow.
+                if kind.status == StatusCode::CONFLICT.as_u16() { problem.allowed(allowed) } else { problem }
             }
             Failure::TooMuch => too_much(),
+            Failure::Throttled { seconds } => {
+                Self::new(TOO_MANY_REQUESTS).header(header::RETRY_AFTER, &seconds.to_string())
+            }
             Failure::Store(error) => error.into(),
         }
     }

@@ -143,6 +143,15 @@ pub trait Editable: Represents<Of: Edits> {
     fn read(members: &mut Members<'_, '_>, current: &Self::Of) -> Option<<Self::Of as Edits>::Edit>;
 }
 
+/// What staff edit is what the customer edits; the version that they saw, sent back, must be the present one.
+impl<R: Editable<Of: ForStaff>> Editable for Staff<R> {
+    const EDITABLE: &'static [&'static str] = R::EDITABLE;
+    const IGNORED: &'static [&'static str] = R::IGNORED;
+    fn read(members: &mut Members<'_, '_>, current: &R::Of) -> Option<<R::Of as Edits>::Edit> {
+        R::read(members, current)
+    }
+}
+
 /// Reads an edit from a document: a whole PUT, or a PATCH merged into the `present` representation.
 pub(super) fn read_edit<R: Editable>(
     document: &Node,

@@ -1,16 +1,21 @@
 //! Accounts.
 
 use domain::{
-    accounts::{Account, AccountEdit, AccountTotals, Deactivation},
+    accounts::{Account, AccountEdit, AccountOpening, AccountTotals, Deactivation, Reopening},
+    customers::Customer,
     events::{Event, EventType, Events, Subject, Transition},
     ids::AccountId,
     input::FieldError,
     jobs::{NewJob, Task},
-    status::Status,
+    status::{Activation, Status, StatusReason},
 };
-use store::{Change, Guarded, Scope, Session, StoreError, Transaction, accounts, premises};
+use store::{Change, Guarded, Scope, Session, StoreError, Transaction, accounts, customers, premises};
 
-use super::{App, Edits, Effect, Failure, Operation, Thing, resource, usage};
+use super::{
+    App, Edits, Effect, Failure, Operation, Thing,
+    customers::{DAYS_BACK, step},
+    resource, usage,
+};
 
 impl Thing for Account {
     type Id = AccountId;
@@ -49,6 +54,19 @@ pub async fn list(
     Ok(accounts::list(&mut app.store.session(scope), after, limit).await?)
 }
 
+/// A page of a customer's accounts for staff, who may name a customer that does not exist.
+pub async fn list_for_staff(
+    app: &App,
+    scope: &Scope,
+    after: Option<AccountId>,
+    limit: i64,
+) -> Result<Guarded<Vec<Account>>, Failure> {
+    let mut snapshot = app.store.snapshot(scope).await?;
+    let mut session = snapshot.session();
+    customers::status(&mut session).await?;
+    Ok(accounts::list(&mut session, after, limit).await?)
+}
+
 /// What an account is, has, owes and used.
 pub type Summary = ((Account, AccountTotals), usage::ByType);
 
@@ -76,9 +94,12 @@ pub(super) async fn deactivate(
     let Deactivation { effective_date, reason } = *deactivation;
     possible(tx, current, deactivation).await?;
     accounts::set_status(&mut tx.own(), current.id, Status::Inactive).await?;
-    let transition = Transition::new(current.status, Status::Inactive).on(effective_date).because(reason);
-    let event = Event::new(EventType::AccountStatusChanged, Subject::Account(current.id)).transition(transition);
-    Ok(Effect::Done(current.id, Events::Of(vec![event])))
+    Ok(told(current.id, step(current.status, Status::Inactive, effective_date, Some(reason))))
+}
+
+fn told(id: AccountId, transition: Transition) -> Effect<AccountId> {
+    let event = Event::new(EventType::AccountStatusChanged, Subject::Account(id)).transition(transition);
+    Effect::Done(id, Events::Of(vec![event]))
 }
 
 async fn possible(tx: &mut Transaction<'_>, current: &Account, deactivation: &Deactivation) -> Result<(), Failure> {
@@ -86,8 +107,72 @@ async fn possible(tx: &mut Transaction<'_>, current: &Account, deactivation: &De
     if in_service > 0 { Err(Failure::refused("in-service", &["move-out"])) } else { Ok(()) }
 }
 
-/// How far back an account may have ended.
-const DAYS_BACK: i64 = 270;
+impl Operation<Customer, Account> for AccountOpening {
+    async fn perform(
+        &self,
+        _: &App,
+        tx: &mut Transaction<'_>,
+        (): (),
+        current: &Customer,
+    ) -> Result<Effect<AccountId>, Failure> {
+        may_be_active(current.status)?;
+        let id = accounts::open(&mut tx.own(), Status::Active, self.nickname.as_ref()).await?;
+        let event = Event::new(EventType::AccountCreated, Subject::Account(id));
+        Ok(Effect::Done(id, Events::Of(vec![event])))
+    }
+}
+
+/// No account is active while its customer is not.
+fn may_be_active(customer: Status) -> Result<(), Failure> {
+    match customer {
+        Status::Active => Ok(()),
+        Status::Pending | Status::Inactive => Err(Failure::refused("invalid-transition", &["activate-customer"])),
+    }
+}
+
+/// Begins an account, for the first time or once more.
+async fn begin(
+    app: &App,
+    tx: &mut Transaction<'_>,
+    current: &Account,
+    reason: Option<StatusReason>,
+) -> Result<Effect<AccountId>, Failure> {
+    may_be_active(customers::status(&mut tx.own()).await?)?;
+    accounts::set_status(&mut tx.own(), current.id, Status::Active).await?;
+    Ok(told(current.id, step(current.status, Status::Active, app.zone.date(tx.now()), reason)))
+}
+
+impl Operation<Account> for Activation {
+    async fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+        id: AccountId,
+        current: &Account,
+    ) -> Result<Effect<AccountId>, Failure> {
+        match current.status {
+            Status::Pending => begin(app, tx, current, self.reason).await,
+            Status::Active => Ok(Effect::Nothing(id)),
+            Status::Inactive => Err(Failure::refused("invalid-transition", &["reopen"])),
+        }
+    }
+}
+
+impl Operation<Account> for Reopening {
+    async fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+        _: AccountId,
+        current: &Account,
+    ) -> Result<Effect<AccountId>, Failure> {
+        match current.status {
+            Status::Inactive => begin(app, tx, current, self.reason).await,
+            Status::Active => Err(Failure::refused("invalid-transition", &["deactivate"])),
+            Status::Pending => Err(Failure::refused("invalid-transition", &["activate", "deactivate"])),
+        }
+    }
+}
 
 impl Operation<Account> for Deactivation {
     async fn perform(

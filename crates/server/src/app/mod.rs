@@ -8,9 +8,11 @@
 pub mod accounts;
 pub mod balances;
 mod change;
+pub mod claims;
 pub mod customers;
 pub mod enrollments;
 pub mod history;
+pub mod identities;
 pub mod integration;
 pub mod jobs;
 mod limiter;
@@ -109,6 +111,11 @@ pub enum Failure {
     },
     /// More than one answer holds.
     TooMuch,
+    /// Tried too often; there may be another try after so many seconds.
+    Throttled {
+        /// The seconds.
+        seconds: i64,
+    },
     /// The store.
     Store(StoreError),
 }

@@ -101,9 +101,10 @@ fn text<P: Personal>(value: &str) -> P {
     P::parse(value).unwrap()
 }
 
-/// A customer whom nobody of the demonstration is linked to: number 10 with account 1100, which has no premises.
+/// A customer whom nobody of the demonstration is linked to, but a log-in of its own: number 10 with account 1100,
+/// which has no premises.
 pub async fn enrol_bare(service: &Service) {
-    enrol_linked(service, Vec::new()).await;
+    enrol_linked(service, vec![(format!("{}{}", service.base, oidc::PATH), "bare".to_owned())]).await;
 }
 
 /// The same, linked to whom an issuer calls by these subjects.

@@ -46,8 +46,9 @@ const EVERYBODY: [(&str, Option<Role>); 13] = [
 
 /// Whose is what: by path parameter, the customer and every id of theirs.
 type Ids = (&'static str, &'static [i64]);
-const OWNED: [(&str, [Ids; 3]); 4] = [
+const OWNED: [(&str, [Ids; 3]); 5] = [
     ("customerId", [("alice", &[1]), ("bob", &[2]), ("carol", &[3])]),
+    ("identityId", [("alice", &[1]), ("bob", &[2]), ("carol", &[3])]),
     ("accountId", [("alice", &[1001]), ("bob", &[1002, 1003]), ("carol", &[1004, 1005, 1006])]),
     ("premiseId", [("alice", &[2001]), ("bob", &[2002, 2003, 2004]), ("carol", &[2005, 2006, 2007, 2008, 2009])]),
     (
@@ -59,40 +60,99 @@ const OWNED: [(&str, [Ids; 3]); 4] = [
 /// An id that nobody has.
 const NONE: i64 = 8_765_432_109;
 
-/// What an operation needs to be answered with 200, where the demonstration has nothing that lets it: a sample of a
-/// path parameter, whose it is, and the input.
-const SAMPLES: [(&str, i64, i64, &str); 5] = [
-    (
+/// What an operation needs to be answered as it should, where the demonstration has nothing that lets it: the path's
+/// ids, whose they are, the input, and what follows.
+struct Sample {
+    action: &'static str,
+    ids: &'static [(&'static str, i64)],
+    customer: i64,
+    input: &'static str,
+    goes: Goes,
+}
+
+/// How it goes when one after another does the same.
+#[derive(Clone, Copy)]
+enum Goes {
+    /// Each of them changes something.
+    Always,
+    /// None of them does.
+    Nothing,
+    /// The first one does; then it is refused with this status.
+    Once(u16),
+}
+
+const fn sampled(
+    action: &'static str,
+    ids: &'static [(&'static str, i64)],
+    customer: i64,
+    input: &'static str,
+    goes: Goes,
+) -> Sample {
+    Sample { action, ids, customer, input, goes }
+}
+
+const SAMPLES: &[Sample] = &[
+    sampled(
         "reportReadings",
-        NONE,
+        &[],
         0,
         r#"{"readings":[{"meterId":3001,"register":"delivered","readAt":"2025-06-01T06:00:00Z","value":2000,"quality":"actual","reportedAt":"2025-06-01T07:00:00Z"}]}"#,
+        Goes::Always,
     ),
-    ("deactivateAccount", 1100, 10, r#"{"effectiveDate":"TODAY","reason":"closed"}"#),
-    (
+    sampled("activateCustomer", &[("customerId", 1)], 1, "{}", Goes::Nothing),
+    sampled("deactivateCustomer", &[("customerId", 11)], 11, r#"{"reason":"moved"}"#, Goes::Once(409)),
+    sampled("openAccount", &[("customerId", 10)], 10, "{}", Goes::Always),
+    sampled("activateAccount", &[("accountId", 1001)], 1, "{}", Goes::Nothing),
+    sampled("reopenAccount", &[("accountId", 1101)], 12, r#"{"reason":"error"}"#, Goes::Once(409)),
+    sampled(
+        "deactivateAccount",
+        &[("accountId", 1100)],
+        10,
+        r#"{"effectiveDate":"TODAY","reason":"closed"}"#,
+        Goes::Once(409),
+    ),
+    sampled("linkIdentity", &[("customerId", 10)], 10, r#"{"issuer":"ISSUER","subject":"somebody"}"#, Goes::Once(409)),
+    sampled("unlinkIdentity", &[("customerId", 10), ("identityId", 4)], 10, "", Goes::Once(404)),
+    sampled("issueClaimCode", &[("customerId", 10)], 10, r#"{"accountId":1100}"#, Goes::Always),
+    sampled(
         "reportBalances",
-        NONE,
+        &[],
         0,
         r#"{"balances":[{"accountId":1001,"asOf":"2026-01-01T00:00:00Z"},{"accountId":1100,"asOf":"2026-01-01T00:00:00Z"}]}"#,
+        Goes::Always,
     ),
-    (
+    sampled(
         "reportPaymentMethods",
-        NONE,
+        &[],
         10,
         r#"{"customers":[{"customerId":10,"paymentMethods":[],"asOf":"2026-01-01T00:00:00Z"}]}"#,
+        Goes::Always,
     ),
-    (
+    sampled(
         "reportBounces",
-        NONE,
+        &[],
         10,
         r#"{"bounces":[{"customerId":10,"channel":"email","kind":"hard","at":"2026-01-01T00:00:00Z"}]}"#,
+        Goes::Always,
     ),
 ];
 
-fn sample(route: &Route) -> Option<(i64, i64, String)> {
-    let found = SAMPLES.iter().find(|(action, ..)| *action == route.action);
-    let today = Zone::named("America/Chicago").unwrap().date(SystemClock.now()).to_string();
-    found.map(|(_, id, customer, body)| (*id, *customer, body.replace("TODAY", &today)))
+/// Operations whose success another test shows: it would make a customer of somebody who should be none here.
+const ELSEWHERE: [&str; 1] = ["claimCustomer"];
+
+fn sample(route: &Route) -> Option<&'static Sample> {
+    SAMPLES.iter().find(|sample| sample.action == route.action)
+}
+
+impl Sample {
+    fn path(&self, route: &Route) -> String {
+        path_of(route, |name| self.ids.iter().find(|(known, _)| *known == name).map_or(NONE, |(_, id)| *id))
+    }
+    fn input(&self, issuer: &str) -> Option<String> {
+        let today = Zone::named("America/Chicago").unwrap().date(SystemClock.now()).to_string();
+        let input = self.input.replace("TODAY", &today).replace("ISSUER", issuer);
+        (!input.is_empty()).then_some(input)
+    }
 }
 
 /// What reads of many customers are asked for: all of it is customer 1's.
@@ -159,6 +219,7 @@ struct Left {
 
 /// Asks, and keeps which records each request should leave.
 struct Asker<'s> {
+    issuer: String,
     users: BTreeMap<&'static str, User<'s>>,
     left: BTreeMap<String, Vec<Left>>,
 }
@@ -214,7 +275,9 @@ async fn everybody_asks_for_everything(service: Service) {
     for (name, _) in EVERYBODY {
         users.insert(name, User::of(&service, name).await);
     }
-    let mut asker = Asker { users, left: BTreeMap::new() };
+    prepare(&users["mjones"]).await;
+    let issuer = format!("{}{}", service.base, server::demo::oidc::PATH);
+    let mut asker = Asker { issuer, users, left: BTreeMap::new() };
     for route in routes() {
         assert_eq!(route.path_parameters.iter().map(|p| p.name).collect::<Vec<_>>(), parameters(&route));
         check_rules(&route);
@@ -224,6 +287,7 @@ async fn everybody_asks_for_everything(service: Service) {
                     owner(&mut asker, &route, rule, user, customer).await;
                 }
                 (Some(rule), None) if rule.reach == Reach::Named => staff(&mut asker, &route, rule, user, role).await,
+                (Some(rule), _) if rule.reach == Reach::New => founder(&mut asker, &route, rule, user, role).await,
                 (Some(rule), None) if rule.reach == Reach::Many => {
                     many(&mut asker, &route, rule, user, role).await;
                 }
@@ -232,8 +296,8 @@ async fn everybody_asks_for_everything(service: Service) {
         }
     }
     let kinds: BTreeSet<String> = events(&service).await.into_iter().map(|event| event.kind).collect();
-    let right = ["AccountStatusChanged", "PreferencesUpdated"].map(str::to_owned);
-    assert_eq!(kinds, BTreeSet::from(right), "nothing else was changed");
+    let told = ["AccountCreated", "AccountStatusChanged", "CustomerCreated", "CustomerUpdated", "PreferencesUpdated"];
+    assert_eq!(kinds, BTreeSet::from(told.map(str::to_owned)), "nothing else was changed");
     check_records(&service, &asker.left).await;
     check_categories();
 }
@@ -260,12 +324,16 @@ fn check_categories() {
 /// Somebody asks for some of many, or reports of them; staff say why.
 async fn many(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, role: Option<Role>) {
     let request = format!("{}-{user}", route.action);
-    let (_, whose, body) = sample(route).map_or((0, 0, None), |(id, whose, body)| (id, whose, Some(body)));
     let asked = ASKED.iter().find(|(action, _)| *action == route.action);
-    let (path, outcome, customer) = match asked {
-        Some((_, query)) => (format!("{}{query}", route.path), "read", Some(1)),
-        None => (route.path.to_owned(), "changed", (whose != 0).then_some(whose)),
+    let (path, outcome, customer) = match (asked, sample(route)) {
+        (Some((_, query)), _) => (format!("{}{query}", route.path), "read", Some(1)),
+        (None, Some(sample)) => {
+            let outcome = if matches!(sample.goes, Goes::Nothing) { "read" } else { "changed" };
+            (route.path.to_owned(), outcome, (sample.customer != 0).then_some(sample.customer))
+        }
+        (None, None) => (route.path.to_owned(), "changed", None),
     };
+    let body = sample(route).and_then(|sample| sample.input(&asker.issuer));
     let mut record = Left { role: name(role), ..left(outcome, 200, rule.categories, customer) };
     let mut headers = &[][..];
     if rule.reason {
@@ -296,7 +364,9 @@ fn check_rules(route: &Route) {
             Roles::CUSTOMER
         };
         assert!(!roles.is_empty() && whom.contains(*roles), "{} {}: {roles:?}", route.method, route.path);
-        assert_eq!(*reach == Reach::Own, whom == Roles::CUSTOMER, "{} {}", route.method, route.path);
+        let own = matches!(reach, Reach::Own | Reach::New);
+        assert_eq!(own && !admin, whom == Roles::CUSTOMER, "{} {}", route.method, route.path);
+        assert!(*reach != Reach::Own || !admin, "{} {}: staff have nothing of their own", route.method, route.path);
         assert_eq!(*reason, admin, "{} {}: staff say why", route.method, route.path);
         assert!(!categories.is_empty(), "{} {}: what does it reveal?", route.method, route.path);
     }
@@ -319,9 +389,13 @@ async fn owner(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, cu
 /// Staff are answered when they say why; what does not exist is not there for them either.
 async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, role: Option<Role>) {
     let request = format!("{}-{user}", route.action);
-    let (path, customer, body) = match sample(route) {
-        Some((id, customer, body)) => (path_of(route, |_| id), customer, Some(body)),
-        None => (own_path(route, "alice"), 1, None),
+    let (path, customer, body, goes) = match sample(route) {
+        Some(sample) => (sample.path(route), sample.customer, sample.input(&asker.issuer), sample.goes),
+        None => {
+            let path = own_path(route, "alice");
+            let body = asker.users[user].send("GET", &path, &[REASON], None).await.body;
+            (path, 1, (route.method == Method::PUT).then_some(body), Goes::Nothing)
+        }
     };
     let (role, reason) = (name(role), Some("complaint/CS-4711".to_owned()));
     for (number, headers) in
@@ -345,16 +419,58 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
     let answer = asker.ask(user, route, &none, &missing, body.as_deref(), &[REASON], Some(records)).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not-found"), "{missing}");
     let again = asker.left.contains_key(&format!("{}-done", route.action));
-    let outcome = if route.reads() { "asked" } else { "changed" };
-    let (status, records) = if again && !route.reads() {
-        (409, Left { role, reason, ..left("refused", 409, Categories::NONE, Some(customer)) })
-    } else {
-        let record = Left { role, reason, ..left(outcome, 200, rule.categories, Some(customer)) };
-        (route.status.as_u16(), record)
+    let done = |outcome| (route.status.as_u16(), left(outcome, 200, rule.categories, Some(customer)));
+    let (status, record) = match goes {
+        _ if route.reads() => done("asked"),
+        Goes::Once(status) if again => (status, left("refused", status, Categories::NONE, Some(customer))),
+        Goes::Once(_) | Goes::Always => done("changed"),
+        Goes::Nothing => done("read"),
     };
+    let records = Left { role, reason, ..record };
     let answer = asker.ask(user, route, &path, &request, body.as_deref(), &[REASON], Some(vec![records])).await;
     assert_eq!(answer.status, status, "{request}: {}", answer.body);
     asker.left.entry(format!("{}-done", route.action)).or_default();
+}
+
+/// Customer 11, who may end, and customer 12, whose account has ended and may begin again.
+async fn prepare(mjones: &User<'_>) {
+    for id in [11, 12] {
+        let business = r#"{"businessName":"Brief Ltd."}"#;
+        let made = mjones.send("POST", "/api/admin/customers", &[REASON], Some(business)).await;
+        assert_eq!((made.status.as_u16(), made.json()["customerId"].as_i64()), (201, Some(id)), "{}", made.body);
+    }
+    let opened = mjones.send("POST", "/api/admin/customers/12/accounts", &[REASON], None).await;
+    assert_eq!((opened.status.as_u16(), opened.json()["accountId"].as_i64()), (201, Some(1101)), "{}", opened.body);
+    let today = Zone::named("America/Chicago").unwrap().date(SystemClock.now());
+    let end = format!(r#"{{"effectiveDate":"{today}","reason":"closed"}}"#);
+    let ended = mjones.send("POST", "/api/admin/accounts/1101/deactivate", &[REASON], Some(&end)).await;
+    assert_eq!(ended.status, 200, "{}", ended.body);
+}
+
+/// Staff make a customer when they say why; a person becomes one once.
+async fn founder(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, role: Option<Role>) {
+    let request = format!("{}-{user}", route.action);
+    if rule.reason {
+        let record = Left { role: name(role), ..left("refused", 400, Categories::NONE, None) };
+        let unsaid = format!("{request}-unsaid");
+        let answer = asker.ask(user, route, route.path, &unsaid, None, &[], Some(vec![record])).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "access-reason-required"), "{request}");
+        let answer = asker.ask(user, route, route.path, &request, None, &[REASON], None).await;
+        assert_eq!(answer.status, route.status, "{request}: {}", answer.body);
+        let made = answer.json()["customerId"].as_i64();
+        let reason = Some("complaint/CS-4711".to_owned());
+        let record = Left { role: name(role), reason, ..left("changed", 200, rule.categories, made) };
+        asker.left.entry(request).or_default().push(record);
+        return;
+    }
+    assert!(ELSEWHERE.contains(&route.action), "{request}: who becomes a customer has a test of its own");
+    let (status, customer) = match customer_of(user) {
+        Some(customer) => (409, Some(customer)),
+        None => (422, None),
+    };
+    let record = Left { role: name(role), ..left("refused", status, Categories::NONE, customer) };
+    let answer = asker.ask(user, route, route.path, &request, None, &[], Some(vec![record])).await;
+    assert_eq!(answer.status, status, "{request}: {}", answer.body);
 }
 
 /// Who has no rule is refused, whatever they ask for; so is who has one and is no customer yet.

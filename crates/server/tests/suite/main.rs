@@ -36,6 +36,7 @@ mod memory;
 mod meters;
 mod neighbours;
 mod outages;
+mod people;
 mod roles;
 mod samples;
 mod staff;
