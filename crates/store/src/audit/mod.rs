@@ -11,6 +11,7 @@
 
 mod chain;
 mod checkpoint;
+mod filter;
 mod finding;
 mod flood;
 mod index;
@@ -31,6 +32,7 @@ pub mod who;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use filter::{Filter, Place};
 pub use finding::Finding;
 pub use log::{AuditError, AuditLog, AuditOptions, Submitted};
 pub(crate) use looks::by;
@@ -38,7 +40,7 @@ pub(crate) use mark::{forget, missing};
 pub use record::{ActorKind, Outcome, Record};
 pub use retention::{Dropped, Plan};
 pub(crate) use show::show;
-pub use show::{Filter, Place, Shown, ShownWho};
+pub use show::{Shown, ShownWho};
 pub use stats::AuditStats;
 pub use verify::{Report, VerifyError};
 pub(crate) use verify::{examine, verify};

@@ -9,28 +9,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crypto::Keyring;
 use domain::{
     ids::{CustomerId, Id},
-    policy::Role,
-    time::{Instant, SECOND},
+    time::Instant,
 };
 
 use super::{
-    ActorKind, Outcome, Record,
+    ActorKind, Filter, Outcome, Place, Record,
     chain::log_columns,
+    filter::{APART, EARLIEST, PAGE},
     index,
     intake::{self, intake_columns},
     who::{self, OpenedWho},
 };
-use crate::db::{Db, DbError, Param, Row, params, statements};
+use crate::db::{Db, DbError, Row, params, statements};
 
-/// Records read at once, at least and at most.
-const PAGE: std::ops::RangeInclusive<usize> = 200..=5000;
 /// Records of changes that are looked at before they are moved.
 const INTAKE_MOST: i64 = 10_000;
-/// A refusal comes later than what was asked for by this at most: a request takes some seconds.
-const APART: i64 = 60 * SECOND;
-/// The instants that both engines hold.
-const EARLIEST: Instant = Instant::from_micros(0);
-const LATEST: Instant = Instant::from_micros(253_402_300_799_000_000);
 
 /// The conditions of a filter, `$1` to `$7`; a null parameter asks for nothing.
 macro_rules! filtered {
@@ -82,67 +75,6 @@ statements! {
     WRAPPED_KEY = {"SELECT wrapped FROM customer_key WHERE customer_id = $1"};
 }
 
-/// Which records.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Of this customer's data.
-    pub customer: Option<CustomerId>,
-    /// By this member of staff, operator or service: see [`super::who::actor_hash`].
-    pub actor_hash: Option<[u8; 32]>,
-    /// In this role.
-    pub role: Option<Role>,
-    /// With this reason of staff.
-    pub reason: Option<String>,
-    /// From this instant on.
-    pub from: Option<Instant>,
-    /// Before this instant.
-    pub to: Option<Instant>,
-    /// Of this action.
-    pub action: Option<String>,
-    /// That ended so; a read that was asked for and failed is refused.
-    pub outcome: Option<Outcome>,
-    /// Of this request.
-    pub request_id: Option<String>,
-    /// Only what was given out or changed: no refusals, and each answer once.
-    pub given: bool,
-    /// Only what is shown behind this place.
-    pub before: Option<Place>,
-    /// Every record by itself, as it stands in the log.
-    pub raw: bool,
-    /// At most so many, the newest.
-    pub limit: usize,
-}
-
-impl Filter {
-    fn params(&self) -> Vec<Param> {
-        let Self { actor_hash, role, reason, from, action, request_id, .. } = self;
-        let from = from.unwrap_or(EARLIEST).max(EARLIEST);
-        params![from, self.end(), action.clone(), request_id.clone(), *role, reason.clone(), *actor_hash]
-    }
-
-    /// Before which instant records are read. A refusal that was shown before this page tells what was asked for.
-    fn end(&self) -> Instant {
-        let before = self.before.map_or(LATEST, |(at, _)| at.plus(APART));
-        self.to.unwrap_or(LATEST).min(LATEST).min(before)
-    }
-
-    fn passes(&self, read: &Read) -> bool {
-        let outcome = read.record.outcome;
-        let given = matches!(outcome, Outcome::Asked | Outcome::Read | Outcome::Changed);
-        self.outcome.is_none_or(|wanted| outcome == wanted)
-            && self.before.is_none_or(|before| read.place() < before)
-            && (given || !self.given)
-    }
-
-    fn page(&self) -> usize {
-        self.limit.saturating_add(*PAGE.start()).min(*PAGE.end())
-    }
-
-    fn names(&self, record: &Record) -> bool {
-        self.customer.is_none_or(|id| record.customer == Some(id) || record.customers.binary_search(&id).is_ok())
-    }
-}
-
 /// Who acted, as far as it can still be known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShownWho {
@@ -173,9 +105,6 @@ struct Read {
     record: Record,
     record_id: Option<[u8; 16]>,
 }
-
-/// A place in the order in which records are shown; what waits stands behind the log's of its instant.
-pub type Place = (Instant, Option<(i64, i64)>);
 
 impl Read {
     fn logged(row: Row) -> Result<Self, DbError> {
@@ -382,13 +311,16 @@ impl<'a> Entries<'a> {
 
     /// Whether no more is to be read, when everything after an instant was.
     fn are_enough(&self, read_to: Instant) -> bool {
-        let last =
-            self.found.iter().filter(|entry| self.filter.passes(&entry.read)).nth(self.filter.limit.saturating_sub(1));
+        let last = self
+            .found
+            .iter()
+            .filter(|entry| self.filter.passes(entry.read.place(), entry.read.record.outcome))
+            .nth(self.filter.limit.saturating_sub(1));
         last.is_some_and(|last| last.read.record.at.since(read_to) > APART)
     }
 
     fn chosen(mut self) -> Vec<Entry> {
-        self.found.retain(|entry| self.filter.passes(&entry.read));
+        self.found.retain(|entry| self.filter.passes(entry.read.place(), entry.read.record.outcome));
         self.found.truncate(self.filter.limit);
         self.found
     }
