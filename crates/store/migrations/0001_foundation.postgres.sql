@@ -320,6 +320,8 @@ CREATE TABLE move (
     kind TEXT NOT NULL CONSTRAINT move_kind CHECK (kind IN ('move-in', 'move-out')),
     status TEXT NOT NULL CONSTRAINT move_status CHECK (status IN ('planned', 'sent', 'accepted', 'rejected', 'cancelled', 'done')),
     date DATE NOT NULL,
+    -- Whether staff or the market decided it, and not the mover alone.
+    confirmed BOOLEAN NOT NULL,
     rejection_code TEXT,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
@@ -331,6 +333,7 @@ CREATE TABLE move (
 );
 CREATE INDEX move_premise ON move (customer_id, premise_id);
 CREATE INDEX move_status ON move (status, move_id);
+CREATE UNIQUE INDEX move_by_id ON move (move_id);
 
 -- What the market has to do: it follows from an approved enrolment or a move.
 CREATE TABLE market_request (
@@ -351,6 +354,16 @@ CREATE TABLE market_request (
 );
 CREATE INDEX market_request_status ON market_request (status, request_id);
 CREATE INDEX market_request_premise ON market_request (customer_id, premise_id);
+CREATE UNIQUE INDEX market_request_by_id ON market_request (request_id);
+
+-- The service points that a request was about when it was made.
+CREATE TABLE market_request_place (
+    customer_id BIGINT NOT NULL,
+    request_id BIGINT NOT NULL,
+    service_point_id BIGINT NOT NULL REFERENCES service_point,
+    PRIMARY KEY (customer_id, request_id, service_point_id),
+    FOREIGN KEY (customer_id, request_id) REFERENCES market_request
+);
 
 -- What Market reported: the same id again does nothing.
 CREATE TABLE market_transaction (

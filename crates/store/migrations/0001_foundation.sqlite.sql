@@ -319,6 +319,8 @@ CREATE TABLE move (
     kind TEXT NOT NULL CONSTRAINT move_kind CHECK (kind IN ('move-in', 'move-out')),
     status TEXT NOT NULL CONSTRAINT move_status CHECK (status IN ('planned', 'sent', 'accepted', 'rejected', 'cancelled', 'done')),
     date INTEGER NOT NULL,
+    -- Whether staff or the market decided it, and not the mover alone.
+    confirmed INTEGER NOT NULL,
     rejection_code TEXT,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
@@ -330,6 +332,7 @@ CREATE TABLE move (
 ) STRICT;
 CREATE INDEX move_premise ON move (customer_id, premise_id);
 CREATE INDEX move_status ON move (status, move_id);
+CREATE UNIQUE INDEX move_by_id ON move (move_id);
 
 -- What the market has to do: it follows from an approved enrolment or a move.
 CREATE TABLE market_request (
@@ -350,6 +353,16 @@ CREATE TABLE market_request (
 ) STRICT;
 CREATE INDEX market_request_status ON market_request (status, request_id);
 CREATE INDEX market_request_premise ON market_request (customer_id, premise_id);
+CREATE UNIQUE INDEX market_request_by_id ON market_request (request_id);
+
+-- The service points that a request was about when it was made.
+CREATE TABLE market_request_place (
+    customer_id INTEGER NOT NULL,
+    request_id INTEGER NOT NULL,
+    service_point_id INTEGER NOT NULL REFERENCES service_point,
+    PRIMARY KEY (customer_id, request_id, service_point_id),
+    FOREIGN KEY (customer_id, request_id) REFERENCES market_request
+) STRICT;
 
 -- What Market reported: the same id again does nothing.
 CREATE TABLE market_transaction (

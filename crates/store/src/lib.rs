@@ -23,8 +23,10 @@ pub mod integration;
 pub mod jobs;
 mod keys;
 pub mod links;
+pub mod market;
 pub mod meters;
 pub mod migrate;
+pub mod moves;
 pub mod occupancies;
 mod open;
 mod operate;
@@ -88,7 +90,9 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         keys::STATEMENTS,
         jobs::STATEMENTS,
         links::STATEMENTS,
+        market::STATEMENTS,
         meters::STATEMENTS,
+        moves::STATEMENTS,
         occupancies::STATEMENTS,
         open::STATEMENTS,
         outbox::STATEMENTS,

@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     customers::{Identities, LinkedIdentity, LoginSubject},
-    ids::{AccountId, CustomerId, IdentityId, MeterId, PremiseId},
+    ids::{AccountId, CustomerId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
     policy::{Categories, Identity},
     time::{Instant, SECOND},
 };
@@ -51,6 +51,8 @@ statements! {
     NEWEST = {"SELECT max(identity_id) FROM identity_link WHERE customer_id = $1"};
     OF_ACCOUNT = {"SELECT customer_id FROM account_owner WHERE account_id = $1"};
     OF_PREMISE = {"SELECT customer_id FROM premise_owner WHERE premise_id = $1"};
+    OF_OTHER = {"SELECT customer_id FROM owner WHERE kind = $1 AND id = $2"};
+    OWN = {"INSERT INTO owner (customer_id, kind, id) VALUES ($1, $2, $3)"};
     OF_METER = {"SELECT h.customer_id FROM meter m JOIN service_point_holder h ON h.service_point_id = m.service_point_id
         WHERE m.meter_id = $1"};
 }
@@ -66,6 +68,10 @@ pub enum Resource {
     Premise(PremiseId),
     /// A meter: of the customer at whose premise it is in use.
     Meter(MeterId),
+    /// A move.
+    Move(MoveId),
+    /// A request to the market.
+    Request(RequestId),
 }
 
 impl Store {
@@ -76,6 +82,8 @@ impl Store {
             Resource::Customer(id) => return Ok(Some(id)),
             Resource::Account(id) => self.db.read(&OF_ACCOUNT, params![id]).await?,
             Resource::Premise(id) => self.db.read(&OF_PREMISE, params![id]).await?,
+            Resource::Move(id) => self.db.read(&OF_OTHER, params!["move", id]).await?,
+            Resource::Request(id) => self.db.read(&OF_OTHER, params!["request", id]).await?,
             Resource::Meter(id) => self.db.read(&OF_METER, params![id]).await?,
         };
         Ok(rows.into_iter().next().map(|row| row.read().get()).transpose()?)
@@ -190,6 +198,9 @@ impl Change<'_> {
     /// Unlinks a log-in. Who was signed in with it is known for as long as links are cached, and no longer.
     pub async fn unlink(&mut self, id: IdentityId) -> Result<(), StoreError> {
         Ok(self.change_one(&UNLINK, params![id]).await?)
+    /// Notes whose a thing is that no look-up table of its own says: paths that name it find the customer.
+    pub(crate) async fn owns(&mut self, kind: &'static str, id: impl Id) -> Result<(), StoreError> {
+        Ok(self.change_one(&OWN, params![kind, id.get()]).await?)
     }
 
     /// Links a log-in to the customer.

@@ -89,6 +89,7 @@ statements! {
         ORDER BY service_start_date, premise_id LIMIT 1"};
     REDATE = {"UPDATE premise SET service_start_date = $3, start_at = $4, version = version + 1, updated_at = $5
         WHERE customer_id = $1 AND premise_id = $2 AND status = 'pending'"};
+    CORRECT = {"UPDATE service_point SET esi_hash = $2, sealed = $3, version = version + 1 WHERE service_point_id = $1"};
     PROMOTE = {"UPDATE premise SET is_primary = TRUE, version = version + 1, updated_at = $3
         WHERE customer_id = $1 AND premise_id = $2 RETURNING version"};
 }
@@ -320,4 +321,25 @@ pub async fn redate(
 ) -> Result<(), StoreError> {
     let now = change.now();
     Ok(change.change_one(&REDATE, params![premise, date, at, now]).await?)
+}
+
+/// Corrects the market's words for a place: its ESI ID, or its address.
+pub async fn correct(
+    change: &mut Change<'_>,
+    point: ServicePointId,
+    esi_id: &EsiId,
+    address: &Address,
+) -> Result<(), StoreError> {
+    let hash = esi_hash(change.store, esi_id);
+    let plain = ServicePointSealedV1::of(esi_id, address);
+    let sealed = sealed::seal_place(change.store.keyring.place(), point.get(), &plain)?;
+    change.tx()?.execute_one(&CORRECT, params![point, hash, sealed]).await?;
+    Ok(())
+}
+
+/// Takes a pending premise to another place.
+pub async fn relocate(change: &mut Change<'_>, premise: PremiseId, point: ServicePointId) -> Result<(), StoreError> {
+    change.change(&DROP_PROMISE, params![premise]).await?;
+    change.change(&LEAVE, params![premise]).await?;
+    place(change, premise, point).await
 }

@@ -86,6 +86,7 @@ mod tests {
         accounts::AccountSealedV1,
         customers::CustomerSealedV1,
         idempotency::IdempotencySealedV1,
+        moves::MoveSealedV1,
         preferences::{PaymentMethodSealedV1, PreferenceSealedV1},
         premises::{PremiseSealedV1, ServicePointSealedV1},
     };
@@ -133,6 +134,8 @@ mod tests {
             r#"{"esi_id":"10443720001234567","street":"123 MAIN ST","unit":null,"city":"ANYTOWN","state":"TX","zip":"75001"}"#;
         PreferenceSealedV1 "preference.v1.hex" => r#"{"street":"PO Box 1234","city":"Anytown","state":"TX","zip":"75001"}"#;
         PaymentMethodSealedV1 "payment_method.v1.hex" => r#"{"label":"Visa ending 4242"}"#;
+        MoveSealedV1 "move.v1.hex" =>
+            r#"{"forwarding":{"street":"PO Box 1234","city":"Anytown","state":"TX","zip":"75001"},"message":"The place has another meter."}"#;
         IdempotencySealedV1 "idempotency.v1.hex" => r#"{"answer":"{}"}"#;
     }
 }

@@ -38,6 +38,11 @@ impl<'a> Session<'a> {
         self.scope.customer()
     }
 
+    /// Whether they are the caller's own.
+    pub fn is_owner(&self) -> bool {
+        self.scope.is_owner()
+    }
+
     /// What a slice has read, guarded until a receipt names its customer and `categories`.
     pub(crate) fn guard<T>(&self, value: T, categories: domain::policy::Categories) -> Guarded<T> {
         Guarded::new(value, self.customer(), categories)

@@ -192,8 +192,8 @@ impl<P, Q, S> Call<P, Q, Unparsed, S> {
 pub struct Given(Arc<Node>);
 
 impl FromBody for Given {
-    fn media_type(_: &Method) -> Option<&'static str> {
-        Some(JSON)
+    fn media_type(method: &Method) -> Option<&'static str> {
+        Document::media_type(method)
     }
     fn read(_: &Method, bytes: &[u8]) -> Result<Self, Problem> {
         let node = if bytes.is_empty() { Node::Object(Vec::new()) } else { Node::parse(bytes)? };

@@ -18,7 +18,9 @@ mod front;
 mod history;
 mod identities;
 mod integration;
+mod market;
 mod meters;
+mod moves;
 mod negotiate;
 pub mod openapi;
 mod origin;
@@ -72,6 +74,8 @@ pub fn routes() -> Vec<Route> {
         integration::routes(),
         reports::routes(),
         history::routes(),
+        moves::routes(),
+        market::routes(),
     ];
     slices.into_iter().flatten().collect()
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    ids::{AccountId, CustomerId, Id, IdentityId, MeterId, PremiseId},
+    ids::{AccountId, CustomerId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
     input::Named,
     time::{Instant, LocalDate, Zone},
 };
@@ -83,6 +83,8 @@ id_in_path! {
     AccountId, "accountId", "account", Account;
     PremiseId, "premiseId", "premise", Premise;
     MeterId, "meterId", "meter", Meter;
+    MoveId, "moveId", "move", Move;
+    RequestId, "requestId", "request", Request;
 }
 
 /// A path that leads to a thing of a customer's.
@@ -231,15 +233,20 @@ impl<'a> Query<'a> {
         value
     }
 
-    /// One of a few names.
+    /// One of a few names, or the default.
     pub fn named<N: Named>(&mut self, name: &'static str, default: N) -> Option<N> {
-        let Some(text) = self.text(name) else { return Some(default) };
+        self.any(name).map(|value| value.unwrap_or(default))
+    }
+
+    /// One of a few names, where there is one. The outer `None` means an error, the inner absence.
+    pub fn any<N: Named>(&mut self, name: &'static str) -> Option<Option<N>> {
+        let Some(text) = self.text(name) else { return Some(None) };
         let value = N::named(&text);
         if value.is_none() {
             let names: Vec<_> = N::ALL.iter().map(|(_, name)| *name).collect();
             self.refuse(name, "invalid-value", format!("Write one of: {}.", names.join(", ")));
         }
-        value
+        value.map(Some)
     }
 
     /// What `read` makes of a parameter, where it is there. The outer `None` means an error, the inner absence.
@@ -354,6 +361,31 @@ impl FromQuery for PageQuery {
     fn read(query: &mut Query<'_>) -> Option<Self> {
         let (limit, cursor) = (query.limit("limit", PAGE, MOST), query.text("cursor"));
         Some(Self { limit: limit?, cursor })
+    }
+}
+
+/// Which page of a list, of those with one status where it is named.
+#[derive(Debug, Clone)]
+pub struct StatusQuery<S> {
+    /// Only those with this status.
+    pub status: Option<S>,
+    /// Which page.
+    pub page: PageQuery,
+}
+
+impl<S: Named + Send> FromQuery for StatusQuery<S> {
+    fn parameters() -> Vec<Parameter> {
+        let names: Vec<&str> = S::ALL.iter().map(|(_, name)| *name).collect();
+        let about = "Only those with this status.";
+        let status = Parameter { name: "status", about, schema: json!({"type": "string", "enum": names}) };
+        std::iter::once(status).chain(PageQuery::parameters()).collect()
+    }
+    fn read(query: &mut Query<'_>) -> Option<Self> {
+        let (status, page) = (query.any("status"), PageQuery::read(query));
+        Some(Self { status: status?, page: page? })
+    }
+    fn bounds(&self) -> Option<String> {
+        self.status.map(|status| format!("status={}", status.name()))
     }
 }
 

@@ -4,7 +4,8 @@ use domain::{
     ids::{AccountId, MeterId, PremiseId},
     input::{FieldError, Members},
     meters::{Meter, MeterStatus, MeterType},
-    policy::Categories,
+    personal::Personal,
+    policy::{Categories, Roles},
     premises::{Address, MakePrimary, Premise, PremiseEdit, ServicePoint},
     status::Status,
     time::LocalDate,
@@ -16,9 +17,9 @@ use serde::Serialize;
 use super::{
     call::Call,
     params::PageQuery,
-    problem::Problem,
+    problem::{self, Problem},
     route::{Route, example, group},
-    wire::{Editable, Listed, Listing, Represents, Shown, View},
+    wire::{Editable, ForStaff, Listed, Listing, Represents, Shown, Staff, View},
 };
 use crate::app::premises;
 
@@ -176,16 +177,69 @@ impl Editable for PremiseDetail {
         }
         PremiseEdit::read(members)
     }
+    fn read_for_staff(members: &mut Members<'_, '_>, _: &Premise) -> Option<PremiseEdit> {
+        PremiseEdit::read(members)
+    }
+}
+
+/// What stands where somebody may see that there is something, and not what.
+const HIDDEN: &str = "***";
+
+impl ForStaff for Premise {
+    type Path = PremiseId;
+    fn mask(&mut self) -> Vec<String> {
+        let mut masked = vec!["/street".to_owned()];
+        self.address.street = Street::from_record(HIDDEN.to_owned());
+        if self.address.unit.take().is_some() {
+            self.address.unit = Some(Unit::from_record(HIDDEN.to_owned()));
+            masked.push("/unit".to_owned());
+        }
+        if self.nickname.take().is_some() {
+            self.nickname = Some(Nickname::from_record(HIDDEN.to_owned()));
+            masked.push("/nickname".to_owned());
+        }
+        // Whoever knows the ESI ID knows the address.
+        for (index, point) in self.service_points.iter_mut().enumerate() {
+            point.esi_id = EsiId::from_record(HIDDEN.to_owned());
+            masked.push(format!("/servicePoints/{index}/esiId"));
+        }
+        masked
+    }
 }
 
 impl Listed for PremiseDetail {
     const PLURAL: &'static str = "premises";
     const ENVELOPE: &'static str = "Premises";
+    const STAFF_ENVELOPE: &'static str = "StaffPremises";
 }
 
 async fn list_premises(call: Call<AccountId, PageQuery>) -> Result<Listing<PremiseDetail>, Problem> {
     let found = premises::of_account(&call.app, &call.scope, call.path, call.after()?, call.limit()).await?;
     call.page(found, |premise| premise.id, detail).await
+}
+
+async fn list_for_staff(call: Call<AccountId, PageQuery>) -> Result<Listing<Staff<PremiseDetail>>, Problem> {
+    let found = premises::of_account(&call.app, &call.scope, call.path, call.after()?, call.limit()).await?;
+    call.page(found, |premise| premise.id, |premise| Staff::of(premise, call.view())).await
+}
+
+/// What staff see and correct.
+fn for_staff() -> Vec<Route> {
+    let acts = Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN;
+    let (list, path) = ("/api/admin/accounts/{accountId}/premises", "/api/admin/premises/{premiseId}");
+    let list = Route::get(list, "listPremisesForStaff", "List premises of an account", list_for_staff);
+    let show = Route::show::<Staff<PremiseDetail>>(path, "getPremiseForStaff", "Get premise details");
+    let [_, patch] = Route::edit::<Staff<PremiseDetail>>(
+        path,
+        ["putPremiseForStaff", "patchPremiseForStaff"],
+        "Correct a premise, also what the market owns of its address",
+    );
+    let routes = [
+        list.staff(Roles::STAFF).example(example!("listPremisesForStaff")),
+        show.staff(Roles::STAFF).example(example!("getPremiseForStaff")),
+        patch.staff(acts).refuses(&[problem::INACTIVE]).example(example!("getPremiseForStaff")),
+    ];
+    group("Staff", Categories::PREMISE | Categories::METER, routes)
 }
 
 /// The operations on premises.
@@ -204,5 +258,7 @@ pub fn routes() -> Vec<Route> {
         "Make it the primary premise of its account",
     );
     let own = [list.example(example!("listPremises")), primary.example(example!("getPremise"))];
-    group("Premises", Categories::PREMISE | Categories::METER, own.into_iter().chain(resource))
+    let mut routes = group("Premises", Categories::PREMISE | Categories::METER, own.into_iter().chain(resource));
+    routes.extend(for_staff());
+    routes
 }

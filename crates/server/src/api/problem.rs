@@ -143,6 +143,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("unknown-parameter", "There is no such query parameter."),
     ("unknown-payment-method", "Name a payment method that Billing has reported."),
     ("unknown-place", "We do not know the place of this ESI ID."),
+    ("unknown-request", "There is no such request to the market."),
     ("unknown-value", "The member takes one of a few values."),
     ("wrong-type", "The member has another type, such as a number instead of a text."),
 ];

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    call::{Applicant, Call, Document, FromBody, Given, JSON, Reply, Standing, Unparsed},
+    call::{Applicant, Call, Document, FromBody, Given, JSON, MERGE_PATCH, Reply, Standing, Unparsed},
     dispatch::Authorized,
     params::{FromPath, FromQuery, Leads, Parameter},
     problem::{self, Problem, ProblemKind},
@@ -263,6 +263,14 @@ impl Route {
         self
     }
 
+    /// By PATCH instead of POST: members that are absent keep what is stored.
+    #[must_use]
+    pub fn by_patch(mut self) -> Self {
+        (self.method, self.consumes) = (Method::PATCH, Some(MERGE_PATCH));
+        self.refusals.retain(|kind| ![problem::KEY_BUSY.code, problem::KEY_REUSED.code].contains(&kind.code));
+        self
+    }
+
     /// POST of a batch.
     pub fn batch<B, F, R>(
         path: &'static str,
@@ -344,6 +352,15 @@ impl Route {
             rule.reach = if rule.reach == Reach::Own { Reach::Named } else { rule.reach };
             rule.reason = true;
         }
+        route.refusals.retain(|kind| kind.code != problem::INACTIVE.code);
+        route
+    }
+
+    /// For services, on one customer's data: also while the customer is inactive.
+    #[must_use]
+    pub fn service(self, roles: Roles) -> Self {
+        let mut route = self.roles(roles).while_inactive();
+        route.rules.iter_mut().for_each(|rule| rule.reach = Reach::Named);
         route.refusals.retain(|kind| kind.code != problem::INACTIVE.code);
         route
     }

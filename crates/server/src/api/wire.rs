@@ -141,6 +141,10 @@ pub trait Editable: Represents<Of: Edits> {
     const IGNORED: &'static [&'static str] = &[];
     /// Reads the editable members.
     fn read(members: &mut Members<'_, '_>, current: &Self::Of) -> Option<<Self::Of as Edits>::Edit>;
+    /// Reads them where staff edit, who may correct more.
+    fn read_for_staff(members: &mut Members<'_, '_>, current: &Self::Of) -> Option<<Self::Of as Edits>::Edit> {
+        Self::read(members, current)
+    }
 }
 
 /// What staff edit is what the customer edits; the version that they saw, sent back, must be the present one.
@@ -148,7 +152,7 @@ impl<R: Editable<Of: ForStaff>> Editable for Staff<R> {
     const EDITABLE: &'static [&'static str] = R::EDITABLE;
     const IGNORED: &'static [&'static str] = R::IGNORED;
     fn read(members: &mut Members<'_, '_>, current: &R::Of) -> Option<<R::Of as Edits>::Edit> {
-        R::read(members, current)
+        R::read_for_staff(members, current)
     }
 }
 

@@ -6,7 +6,6 @@ use store::Transaction;
 use super::{App, Failure};
 
 /// The market answered what was asked of it for an enrolment: the events that follow.
-#[expect(dead_code, reason = "what the market reports comes with its transactions")]
 pub(super) async fn answered(
     _: &App,
     _: &mut Transaction<'_>,

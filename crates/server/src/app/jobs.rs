@@ -8,13 +8,17 @@ use domain::{
     events::Events,
     ids::{AccountId, CustomerId, PremiseId},
     jobs::Task,
+    market::{Answer, Cause, Rejection},
     policy::{Categories, Reach, Roles, Rule},
     premises::Premise,
     status::{Status, StatusReason},
+    values::RejectionCode,
 };
 use store::{Scope, Transaction, jobs::Claimed};
 
-use super::{App, Ask, Effect, Failure, Operation, accounts::deactivate, change, enrollments, occupancies};
+use super::{
+    App, Ask, Effect, Failure, Operation, accounts::deactivate, change, enrollments, market, moves, occupancies,
+};
 
 /// Between two looks for due jobs.
 const PACE: Duration = Duration::from_secs(1);
@@ -74,7 +78,14 @@ pub async fn perform(app: &App, job: &Claimed) -> Result<(), Failure> {
         Task::StartService(id) => {
             let scope = job.scope(Rule { action: "startService", ..RULE });
             let ask = Ask { scope: &scope, check: &|_: &Premise| Ok(()), once: None };
-            change(app, ask, id, &Starting(job)).await.map(drop)
+            match change(app, ask, id, &Starting(job)).await {
+                // Somebody came there later than that: it cannot begin any more.
+                Err(Failure::Refused { code: "place-taken", .. }) => {
+                    let ask = Ask { scope: &scope, check: &|_: &Premise| Ok(()), once: None };
+                    change(app, ask, id, &Taken(job)).await.map(drop)
+                }
+                done => done.map(drop),
+            }
         }
         Task::EndService(id) => {
             let scope = job.scope(Rule { action: "endService", ..RULE });
@@ -104,8 +115,36 @@ impl Operation<Premise> for Starting<'_> {
             return Ok(Effect::Nothing(id));
         }
         let date = app.zone.date(self.0.due);
-        let mut events = occupancies::start(app, tx, current, date).await?;
-        events.extend(enrollments::started(app, tx, current, date).await?);
+        let events = match store::moves::live(&mut tx.own(), id).await? {
+            Some(moved) => moves::take_effect(app, tx, &moved).await?,
+            None => {
+                let mut events = occupancies::start(app, tx, current, date).await?;
+                events.extend(enrollments::started(app, tx, current, date).await?);
+                events
+            }
+        };
+        tx.pass_over();
+        Ok(if events.is_empty() { Effect::Nothing(id) } else { Effect::Done(id, Events::Of(events)) })
+    }
+}
+
+/// Service that cannot begin: somebody else is, or was, at the place later than that.
+struct Taken<'j>(&'j Claimed);
+
+impl Operation<Premise> for Taken<'_> {
+    async fn perform(
+        &self,
+        app: &App,
+        tx: &mut Transaction<'_>,
+        id: PremiseId,
+        _: &Premise,
+    ) -> Result<Effect<PremiseId>, Failure> {
+        tx.own().done(self.0).await?;
+        let Some(moved) = store::moves::live(&mut tx.own(), id).await? else { return Ok(Effect::Nothing(id)) };
+        let code = RejectionCode::from_record("place-taken".to_owned());
+        let rejected = Answer::Rejected(Rejection { code, message: None });
+        let mut events = moves::answered(app, tx, moved.id, &rejected).await?;
+        events.extend(market::cancel(&mut tx.own(), Cause::Move(moved.id)).await?);
         Ok(Effect::Done(id, Events::Of(events)))
     }
 }
@@ -125,9 +164,9 @@ impl Operation<Premise> for Ending<'_> {
         if current.status != Status::Active {
             return Ok(Effect::Nothing(id));
         }
-        let (mut change, date) = (tx.own(), app.zone.date(self.0.due));
-        let boundary = occupancies::boundary(app, &mut change, id, date, Some(StatusReason::Moved)).await?;
-        let events = occupancies::end(&mut change, current, &boundary).await?;
+        // Whatever ends by itself was planned as a move.
+        let Some(moved) = store::moves::live(&mut tx.own(), id).await? else { return Ok(Effect::Nothing(id)) };
+        let events = moves::take_effect(app, tx, &moved).await?;
         Ok(Effect::Done(id, Events::Of(events)))
     }
 }

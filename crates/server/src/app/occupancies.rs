@@ -14,7 +14,7 @@ use domain::{
 };
 use store::{Act, Change, DbError, Scope, StoreError, Transaction, occupancies, premises};
 
-use super::{App, Failure, premises::updated, resource};
+use super::{App, Failure, moves, premises::updated, resource};
 
 /// Where somebody wants to live, and since when.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +79,11 @@ pub async fn others(app: &App, scope: &Scope, premise: PremiseId) -> Result<Vec<
     Ok(found.into_iter().map(|(customer, _)| customer).collect())
 }
 
+/// Whether somebody lives at a place of a premise that is yet to come.
+pub async fn is_occupied(change: &mut Change<'_>, premise: PremiseId) -> Result<bool, Failure> {
+    Ok(!occupancies::occupants(change, premise).await?.is_empty())
+}
+
 /// When an occupancy begins or ends, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct Boundary {
@@ -131,7 +136,8 @@ pub async fn start(
             return Err(taken());
         }
         let boundary = Boundary { reason: Some(StatusReason::Market), ..boundary };
-        let left = end(&mut change, &leaving, &boundary).await?;
+        let mut left = end(&mut change, &leaving, &boundary).await?;
+        left.extend(moves::overtaken(&mut change, &leaving, &boundary).await?);
         events.entry(customer).or_insert((there, Vec::new())).1.extend(left);
     }
     let mut own = events.remove(&lead).map(|(_, events)| events).unwrap_or_default();

@@ -35,6 +35,7 @@ mod lists;
 mod memory;
 mod meters;
 mod neighbours;
+mod moves;
 mod outages;
 mod people;
 mod roles;

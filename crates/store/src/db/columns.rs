@@ -12,13 +12,15 @@ use domain::{
     },
     input::Named,
     jobs::JobKind,
+    market::{RequestKind, RequestStatus},
     meters::{MeterStatus, MeterType, Registers},
+    moves::{MoveKind, MoveStatus},
     policy::Role,
     preferences::{BillDelivery, EmailStatus, Language},
     readings::{Quality, Register},
     status::Status,
     time::{Instant, LocalDate},
-    values::{AccountNumber, MeterNumber, Money, Quantity},
+    values::{AccountNumber, MeterNumber, Money, Quantity, RejectionCode, TransactionId},
 };
 
 use super::{Cell, DbError, Param, Reader, param::IntoParam, row::FromCell};
@@ -75,9 +77,10 @@ mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, Meter
 EnrollmentId, MoveId, RequestId, TaskId, IdentityId, WiresCompanyId;
 from Id::new, into |id| Param::Int(id.get()) }
 mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Registers, Register, Quality, BillDelivery, Language,
-EmailStatus, JobKind, Role, ActorKind, Outcome, By, EventType;
+EmailStatus, JobKind, Role, ActorKind, Outcome, By, EventType, MoveKind, MoveStatus, RequestKind,
+RequestStatus;
 from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
-mapped! { String as "text": AccountNumber, MeterNumber;
+mapped! { String as "text": AccountNumber, MeterNumber, RejectionCode, TransactionId;
 from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }
 
 /// What a list of columns makes of a struct.

@@ -353,6 +353,7 @@ pub const TABLES: &[Table] = &[
             column("kind", Text, Internal(STATE)),
             column("status", Text, Internal(STATE)),
             column("date", Date, Open(OCCUPANCY)),
+            column("confirmed", Boolean, Internal(STATE)),
             optional("rejection_code", Text, Internal(STATE)),
             column("created_at", Instant, Internal(STATE)),
             column("updated_at", Instant, Internal(STATE)),
@@ -377,6 +378,15 @@ pub const TABLES: &[Table] = &[
             column("created_at", Instant, Internal(STATE)),
             column("updated_at", Instant, Internal(STATE)),
             column("version", Integer, Internal(STATE)),
+        ],
+    ),
+    table(
+        "market_request_place",
+        Main,
+        &[
+            column("customer_id", Integer, Internal(ID)),
+            column("request_id", Integer, Internal(ID)),
+            column("service_point_id", Integer, Internal(ID)),
         ],
     ),
     table(
