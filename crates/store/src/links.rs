@@ -198,6 +198,8 @@ impl Change<'_> {
     /// Unlinks a log-in. Who was signed in with it is known for as long as links are cached, and no longer.
     pub async fn unlink(&mut self, id: IdentityId) -> Result<(), StoreError> {
         Ok(self.change_one(&UNLINK, params![id]).await?)
+    }
+
     /// Notes whose a thing is that no look-up table of its own says: paths that name it find the customer.
     pub(crate) async fn owns(&mut self, kind: &'static str, id: impl Id) -> Result<(), StoreError> {
         Ok(self.change_one(&OWN, params![kind, id.get()]).await?)

@@ -134,8 +134,8 @@ pub fn routes() -> Vec<Route> {
         report_transactions,
     );
     let market = [
-        list.roles(Roles::MARKET).example(example!("listMarketRequests")),
-        acknowledge.service(Roles::MARKET).refuses(&[problem::INVALID_TRANSITION]),
+        list.roles(Roles::MARKET).reveals(Categories::PREMISE).example(example!("listMarketRequests")),
+        acknowledge.service(Roles::MARKET).reveals(Categories::PREMISE).refuses(&[problem::INVALID_TRANSITION]),
         report
             .roles(Roles::MARKET)
             .while_inactive()

@@ -125,7 +125,11 @@ const OUT: &str =
     r#"{"date":"2025-02-01","forwardingAddress":{"street":"PO Box 1234","city":"Anytown","state":"TX","zip":"75001"}}"#;
 
 /// What may be done to a move at a path: GET, PATCH and DELETE.
-fn one<R: Represents<Of = Move, At = MoveId>>(path: &'static str, actions: [&'static str; 3]) -> [Route; 3] {
+fn one<R: Represents<Of = Move, At = MoveId>>(
+    path: &'static str,
+    actions: [&'static str; 3],
+    example: &'static str,
+) -> [Route; 3] {
     let [get, redate, cancel] = actions;
     let refusals = [problem::INVALID_TRANSITION, problem::PLACE_TAKEN];
     [
@@ -138,6 +142,7 @@ fn one<R: Represents<Of = Move, At = MoveId>>(path: &'static str, actions: [&'st
             .by_delete()
             .refuses(&refusals[..1]),
     ]
+    .map(|route| route.example(example))
 }
 
 /// The operations on moves.
@@ -151,20 +156,27 @@ pub fn routes() -> Vec<Route> {
             "Move in somewhere: a premise more of an account",
         )
         .refuses(&move_in)
-        .input_example(IN),
+        .input_example(IN)
+        .example(example!("getMove")),
         Route::creation::<PremiseId, Premise, MoveDetail, MoveOut>(
             "/api/premises/{premiseId}/move-out",
             "moveOut",
             "Move out of a premise",
         )
         .refuses(&move_out)
-        .input_example(OUT),
-        Route::get("/api/moves", "listMoves", "List the moves of the customer", list_moves),
+        .input_example(OUT)
+        .example(example!("getMove")),
+        Route::get("/api/moves", "listMoves", "List the moves of the customer", list_moves)
+            .example(example!("listMoves")),
     ];
     let mut routes = group(
         "Moves",
         Categories::PREMISE,
-        own.into_iter().chain(one::<MoveDetail>("/api/moves/{moveId}", ["getMove", "redateMove", "cancelMove"])),
+        own.into_iter().chain(one::<MoveDetail>(
+            "/api/moves/{moveId}",
+            ["getMove", "redateMove", "cancelMove"],
+            example!("getMove"),
+        )),
     );
     let (all, acts) = (Roles::STAFF, Roles::CSR | Roles::SUPERVISOR | Roles::ADMIN);
     let staff = [
@@ -176,7 +188,8 @@ pub fn routes() -> Vec<Route> {
         .staff(acts)
         .refuses(&move_in)
         .refuses(&[problem::INACTIVE])
-        .input_example(IN),
+        .input_example(IN)
+        .example(example!("getMoveForStaff")),
         Route::creation::<PremiseId, Premise, Staff<MoveDetail>, MoveOut>(
             "/api/admin/premises/{premiseId}/move-out",
             "moveOutForStaff",
@@ -185,7 +198,8 @@ pub fn routes() -> Vec<Route> {
         .staff(acts)
         .refuses(&move_out)
         .refuses(&[problem::INACTIVE])
-        .input_example(OUT),
+        .input_example(OUT)
+        .example(example!("getMoveForStaff")),
         Route::get("/api/admin/moves", "listMovesForStaff", "List everybody's moves", list_moves_for_staff)
             .staff(all)
             .example(example!("listMovesForStaff")),
@@ -193,6 +207,7 @@ pub fn routes() -> Vec<Route> {
     let [get, redate, cancel] = one::<Staff<MoveDetail>>(
         "/api/admin/moves/{moveId}",
         ["getMoveForStaff", "redateMoveForStaff", "cancelMoveForStaff"],
+        example!("getMoveForStaff"),
     );
     let one = [get.staff(all), redate.staff(acts), cancel.staff(acts)];
     routes.extend(group("Staff", Categories::PREMISE, staff.into_iter().chain(one)));

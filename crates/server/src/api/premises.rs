@@ -3,8 +3,8 @@
 use domain::{
     ids::{AccountId, MeterId, PremiseId},
     input::{FieldError, Members},
+    masks,
     meters::{Meter, MeterStatus, MeterType},
-    personal::Personal,
     policy::{Categories, Roles},
     premises::{Address, MakePrimary, Premise, PremiseEdit, ServicePoint},
     status::Status,
@@ -182,28 +182,10 @@ impl Editable for PremiseDetail {
     }
 }
 
-/// What stands where somebody may see that there is something, and not what.
-const HIDDEN: &str = "***";
-
 impl ForStaff for Premise {
     type Path = PremiseId;
     fn mask(&mut self) -> Vec<String> {
-        let mut masked = vec!["/street".to_owned()];
-        self.address.street = Street::from_record(HIDDEN.to_owned());
-        if self.address.unit.take().is_some() {
-            self.address.unit = Some(Unit::from_record(HIDDEN.to_owned()));
-            masked.push("/unit".to_owned());
-        }
-        if self.nickname.take().is_some() {
-            self.nickname = Some(Nickname::from_record(HIDDEN.to_owned()));
-            masked.push("/nickname".to_owned());
-        }
-        // Whoever knows the ESI ID knows the address.
-        for (index, point) in self.service_points.iter_mut().enumerate() {
-            point.esi_id = EsiId::from_record(HIDDEN.to_owned());
-            masked.push(format!("/servicePoints/{index}/esiId"));
-        }
-        masked
+        masks::premise(self)
     }
 }
 

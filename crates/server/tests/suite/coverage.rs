@@ -46,11 +46,13 @@ const EVERYBODY: [(&str, Option<Role>); 13] = [
 
 /// Whose is what: by path parameter, the customer and every id of theirs.
 type Ids = (&'static str, &'static [i64]);
-const OWNED: [(&str, [Ids; 3]); 5] = [
+const OWNED: &[(&str, [Ids; 3])] = &[
     ("customerId", [("alice", &[1]), ("bob", &[2]), ("carol", &[3])]),
     ("identityId", [("alice", &[1]), ("bob", &[2]), ("carol", &[3])]),
     ("accountId", [("alice", &[1001]), ("bob", &[1002, 1003]), ("carol", &[1004, 1005, 1006])]),
     ("premiseId", [("alice", &[2001]), ("bob", &[2002, 2003, 2004]), ("carol", &[2005, 2006, 2007, 2008, 2009])]),
+    ("moveId", [("alice", &[7001]), ("bob", &[7002]), ("carol", &[7003])]),
+    ("requestId", [("alice", &[6001]), ("bob", &[6002]), ("carol", &[6003])]),
     (
         "meterId",
         [("alice", &[3001]), ("bob", &[3002, 3003, 3004, 3005]), ("carol", &[3006, 3007, 3008, 3009, 3010, 3011])],
@@ -92,6 +94,14 @@ const fn sampled(
 }
 
 const SAMPLES: &[Sample] = &[
+    sampled("moveIn", &[], 0, MOVE_IN, Goes::Always),
+    sampled("moveOut", &[], 0, r#"{"date":"LATER"}"#, Goes::Always),
+    sampled("cancelMove", &[], 0, "", Goes::Always),
+    sampled("moveInForStaff", &[("accountId", 1100)], 10, MOVE_IN, Goes::Always),
+    sampled("moveOutForStaff", &[("premiseId", 2003)], 2, r#"{"date":"LATER"}"#, Goes::Once(409)),
+    // What the customers planned when they moved in.
+    sampled("cancelMoveForStaff", &[("moveId", 7004)], 1, "", Goes::Once(409)),
+    sampled("acknowledgeMarketRequest", &[("requestId", 6005)], 2, "{}", Goes::Always),
     sampled(
         "reportReadings",
         &[],
@@ -137,6 +147,9 @@ const SAMPLES: &[Sample] = &[
     ),
 ];
 
+const MOVE_IN: &str =
+    r#"{"date":"LATER","address":{"street":"9 Elm Street","unit":null,"city":"Anytown","state":"TX","zip":"75001"}}"#;
+
 /// Operations whose success another test shows: it would make a customer of somebody who should be none here.
 const ELSEWHERE: [&str; 1] = ["claimCustomer"];
 
@@ -149,11 +162,20 @@ impl Sample {
         path_of(route, |name| self.ids.iter().find(|(known, _)| *known == name).map_or(NONE, |(_, id)| *id))
     }
     fn input(&self, issuer: &str) -> Option<String> {
-        let today = Zone::named("America/Chicago").unwrap().date(SystemClock.now()).to_string();
-        let input = self.input.replace("TODAY", &today).replace("ISSUER", issuer);
+        let today = Zone::named("America/Chicago").unwrap().date(SystemClock.now());
+        let input = self.input.replace("TODAY", &today.to_string()).replace("LATER", &today.plus_days(30).to_string());
+        let input = input.replace("ISSUER", issuer);
         (!input.is_empty()).then_some(input)
     }
 }
+
+/// What of many is read and not changed, and whose rows each is then recorded for: who has moves by then.
+const LISTS: [(&str, &[Option<i64>]); 3] = [
+    ("listMovesForStaff", &[Some(1), Some(2), Some(3)]),
+    ("listMarketRequests", &[Some(1), Some(2), Some(3)]),
+    // The request has been cancelled: no line is taken.
+    ("reportMarketTransactions", &[None]),
+];
 
 /// What reads of many customers are asked for: all of it is customer 1's.
 const ASKED: [(&str, &str); 5] = [
@@ -276,6 +298,11 @@ async fn everybody_asks_for_everything(service: Service) {
         users.insert(name, User::of(&service, name).await);
     }
     prepare(&users["mjones"]).await;
+    for (user, account) in [("alice", 1001), ("bob", 1002), ("carol", 1004)] {
+        let body = SAMPLES.iter().find(|sample| sample.action == "moveIn").and_then(|sample| sample.input("")).unwrap();
+        let path = format!("/api/accounts/{account}/premises");
+        assert_eq!(users[user].send("POST", &path, &[], Some(&body)).await.status, 201);
+    }
     let issuer = format!("{}{}", service.base, server::demo::oidc::PATH);
     let mut asker = Asker { issuer, users, left: BTreeMap::new() };
     for route in routes() {
@@ -296,7 +323,18 @@ async fn everybody_asks_for_everything(service: Service) {
         }
     }
     let kinds: BTreeSet<String> = events(&service).await.into_iter().map(|event| event.kind).collect();
-    let told = ["AccountCreated", "AccountStatusChanged", "CustomerCreated", "CustomerUpdated", "PreferencesUpdated"];
+    let told = [
+        "AccountCreated",
+        "AccountStatusChanged",
+        "CustomerCreated",
+        "CustomerUpdated",
+        "MarketRequestCancelled",
+        "MarketRequestChanged",
+        "MarketRequestOpened",
+        "PreferencesUpdated",
+        "PremiseAdded",
+        "PremiseUpdated",
+    ];
     assert_eq!(kinds, BTreeSet::from(told.map(str::to_owned)), "nothing else was changed");
     check_records(&service, &asker.left).await;
     check_categories();
@@ -343,7 +381,14 @@ async fn many(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, rol
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "access-reason-required"), "{unsaid}");
         (headers, record.reason) = (&[REASON], Some("complaint/CS-4711".to_owned()));
     }
-    let answer = asker.ask(user, route, &path, &request, body.as_deref(), headers, Some(vec![record])).await;
+    let records = match LISTS.iter().find(|(action, _)| *action == route.action) {
+        Some((_, whose)) => {
+            let of = |whose: &Option<i64>| Left { outcome: "read", customer: *whose, ..record.clone() };
+            whose.iter().map(of).collect()
+        }
+        None => vec![record],
+    };
+    let answer = asker.ask(user, route, &path, &request, body.as_deref(), headers, Some(records)).await;
     assert_eq!(answer.status, 200, "{request}: {}", answer.body);
 }
 
@@ -375,8 +420,17 @@ fn check_rules(route: &Route) {
 /// The owner is answered, and asks for everything that belongs to others.
 async fn owner(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, customer: i64) {
     let (request, path) = (format!("{}-{user}", route.action), own_path(route, user));
-    let body = if route.method == Method::PUT { Some(asker.users[user].get(&path).await.body) } else { None };
-    let outcome = if route.reads() { "asked" } else { "read" };
+    let sampled = sample(route);
+    let body = match sampled {
+        Some(sample) => sample.input(&asker.issuer),
+        None if route.method == Method::PUT => Some(asker.users[user].get(&path).await.body),
+        None => None,
+    };
+    let outcome = match sampled {
+        _ if route.reads() => "asked",
+        Some(_) => "changed",
+        None => "read",
+    };
     let role = Some("customer");
     let record = Left { role, ..left(outcome, 200, rule.categories, Some(customer)) };
     let answer = asker.ask(user, route, &path, &request, body.as_deref(), &[], Some(vec![record])).await;
@@ -397,10 +451,9 @@ async fn staff(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, ro
             (path, 1, (route.method == Method::PUT).then_some(body), Goes::Nothing)
         }
     };
-    let (role, reason) = (name(role), Some("complaint/CS-4711".to_owned()));
-    for (number, headers) in
-        [&[][..], &[("x-access-reason", "curiosity")], &[("x-access-reason", "complaint; who")]].into_iter().enumerate()
-    {
+    let (role, reason) = (name(role), rule.reason.then(|| "complaint/CS-4711".to_owned()));
+    let unsaid = [&[][..], &[("x-access-reason", "curiosity")], &[("x-access-reason", "complaint; who")]];
+    for (number, headers) in unsaid.into_iter().filter(|_| rule.reason).enumerate() {
         let request = format!("{request}-unsaid-{number}");
         let record = Left { role, ..left("refused", 400, Categories::NONE, None) };
         let answer = asker.ask(user, route, &path, &request, body.as_deref(), headers, Some(vec![record])).await;
@@ -503,13 +556,18 @@ async fn refused(asker: &mut Asker<'_>, route: &Route, allowed: bool, user: &str
     }
 }
 
+/// The path of what an operation is about.
+fn beside(path: &str) -> &str {
+    path.trim_end_matches("/set-primary").trim_end_matches("/move-out")
+}
+
 /// Asks for everything that belongs to others, in every way; each time as for an id that does not exist.
 async fn foreign(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, customer: i64) {
     let name = parameters(route)[0];
     let others = owned(route, name).iter().filter(|(owner, _)| *owner != user);
     for (owner, id) in others.flat_map(|(owner, ids)| ids.iter().map(move |id| (*owner, *id))) {
         let (path, none) = (path_of(route, |_| id), path_of(route, |_| NONE));
-        let present = asker.users[owner].get(path.trim_end_matches("/set-primary")).await;
+        let present = asker.users[owner].get(beside(&path)).await;
         assert_eq!(present.status, 200, "{path} is {owner}'s");
         let etag = present.header("etag").to_owned();
         let changing = present.body.replacen("\"nickname\":null", "\"nickname\":\"Mine\"", 1);
@@ -536,7 +594,7 @@ async fn foreign(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, 
             assert_eq!((found.status.as_u16(), found.code().as_str()), (404, "not-found"), "{request}");
             assert_eq!(told(&found), told(&missing), "{request}");
         }
-        let after = asker.users[owner].get(path.trim_end_matches("/set-primary")).await;
+        let after = asker.users[owner].get(beside(&path)).await;
         assert_eq!((&after.body, after.header("etag")), (&present.body, etag.as_str()), "{path} stays as it is");
     }
 }
@@ -560,7 +618,8 @@ async fn check_records(service: &Service, left: &BTreeMap<String, Vec<Left>>) {
         for record in found {
             let outsider = matches!(record.actor, ActorKind::Staff | ActorKind::Service);
             assert_eq!(record.actor_hash.is_some(), outsider, "{request}: only who is no customer is found by a hash");
-            let batch = record.actor == ActorKind::Service && record.customer.is_none() && record.status == 200;
+            let batch =
+                record.actor == ActorKind::Service && record.customer.is_none() && record.outcome == Outcome::Changed;
             let touched: Vec<i64> = record.customers.iter().map(|id| id.get()).collect();
             assert_eq!(touched.is_empty(), !batch, "{request}: a batch names whom it touched: {touched:?}");
         }
