@@ -97,7 +97,7 @@ const SAMPLES: &[Sample] = &[
     sampled("moveIn", &[], 0, MOVE_IN, Goes::Always),
     sampled("moveOut", &[], 0, r#"{"date":"LATER"}"#, Goes::Always),
     sampled("cancelMove", &[], 0, "", Goes::Always),
-    sampled("moveInForStaff", &[("accountId", 1100)], 10, MOVE_IN, Goes::Always),
+    sampled("moveInForStaff", &[("accountId", 1003)], 2, MOVE_IN, Goes::Always),
     sampled("moveOutForStaff", &[("premiseId", 2003)], 2, r#"{"date":"LATER"}"#, Goes::Once(409)),
     // What the customers planned when they moved in.
     sampled("cancelMoveForStaff", &[("moveId", 7004)], 1, "", Goes::Once(409)),
