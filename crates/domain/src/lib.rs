@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod claims;
 pub mod customers;
+pub mod enrollments;
 pub mod events;
 pub mod history;
 pub mod ids;

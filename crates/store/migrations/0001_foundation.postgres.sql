@@ -302,6 +302,7 @@ CREATE TABLE enrollment (
     confirmed_start_date DATE,
     rejection_code TEXT,
     submitted_at TIMESTAMPTZ NOT NULL,
+    approved_at TIMESTAMPTZ,
     updated_at TIMESTAMPTZ NOT NULL,
     version BIGINT NOT NULL,
     -- The accepted terms, and what was said when it was rejected.

@@ -301,6 +301,7 @@ CREATE TABLE enrollment (
     confirmed_start_date INTEGER,
     rejection_code TEXT,
     submitted_at INTEGER NOT NULL,
+    approved_at INTEGER,
     updated_at INTEGER NOT NULL,
     version INTEGER NOT NULL,
     -- The accepted terms, and what was said when it was rejected.

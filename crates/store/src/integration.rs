@@ -54,8 +54,7 @@ macro_rules! told {
             $column,
             " = ",
             $id,
-            " AND NOT EXISTS (SELECT 1 FROM market_request r
-                WHERE r.customer_id = e.customer_id AND r.enrollment_id = e.enrollment_id))"
+            " AND e.approved_at IS NULL)"
         )
     };
 }
@@ -67,8 +66,8 @@ const CUSTOMERS: &str = sql!("SELECT c.updated_at, c.customer_id, k.wrapped, " [
     JOIN preference p ON p.customer_id = c.customer_id
     WHERE ($1 OR c.status = 'active'
         OR NOT EXISTS (SELECT 1 FROM enrollment e WHERE e.customer_id = c.customer_id)
-        OR EXISTS (SELECT 1 FROM market_request r
-            WHERE r.customer_id = c.customer_id AND r.enrollment_id IS NOT NULL)) AND ");
+        OR (SELECT count(*) FROM account a WHERE a.customer_id = c.customer_id)
+            > (SELECT count(*) FROM enrollment e WHERE e.customer_id = c.customer_id AND e.approved_at IS NULL)) AND ");
 const ACCOUNT: &str = sql!("SELECT a.updated_at, a.account_id, a.customer_id, k.wrapped, " [AccountRow] ",
     q.sealed, p.premise_id, p.sealed FROM ");
 /// The mailing address of its customer, and its primary premise.

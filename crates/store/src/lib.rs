@@ -11,6 +11,7 @@ pub mod backup;
 pub mod claims;
 pub mod customers;
 mod db;
+pub mod enrollments;
 mod error;
 pub mod files;
 pub mod grants;
@@ -82,6 +83,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         claims::STATEMENTS,
         customers::STATEMENTS,
         db::postgres::STATEMENTS,
+        enrollments::STATEMENTS,
         grants::STATEMENTS,
         idempotency::STATEMENTS,
         ids::STATEMENTS,

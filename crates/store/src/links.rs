@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     customers::{Identities, LinkedIdentity, LoginSubject},
-    ids::{AccountId, CustomerId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
+    ids::{AccountId, CustomerId, EnrollmentId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
     policy::{Categories, Identity},
     time::{Instant, SECOND},
 };
@@ -72,6 +72,8 @@ pub enum Resource {
     Move(MoveId),
     /// A request to the market.
     Request(RequestId),
+    /// An enrolment.
+    Enrollment(EnrollmentId),
 }
 
 impl Store {
@@ -85,6 +87,7 @@ impl Store {
             Resource::Move(id) => self.db.read(&OF_OTHER, params!["move", id]).await?,
             Resource::Request(id) => self.db.read(&OF_OTHER, params!["request", id]).await?,
             Resource::Meter(id) => self.db.read(&OF_METER, params![id]).await?,
+            Resource::Enrollment(id) => self.db.read(&OF_OTHER, params!["enrollment", id]).await?,
         };
         Ok(rows.into_iter().next().map(|row| row.read().get()).transpose()?)
     }
@@ -213,6 +216,11 @@ impl Change<'_> {
         let (hash, now) = (subject_hash(self.store, issuer, subject), self.now());
         Ok(self.change_one(&LINK, params![issuer, hash, now]).await?)
     }
+}
+
+/// The insert of whose a thing is, for those that are brought along.
+pub(crate) fn own() -> &'static crate::db::Sql {
+    &OWN
 }
 
 /// The hash under which a subject is linked.

@@ -151,7 +151,8 @@ impl Caller {
         let link = self.link.as_ref().ok_or(Refusal::NotEnrolled)?;
         if link.status == Status::Inactive {
             let readable = link.inactive_since.is_some_and(|since| now.since(since) < READABLE_DAYS * 24 * HOUR);
-            if !readable {
+            // Who left may come back, however long ago that was.
+            if !readable && rule.reach != Reach::New {
                 return Err(Refusal::Closed);
             }
             if !rule.while_inactive {

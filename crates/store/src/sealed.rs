@@ -85,6 +85,7 @@ mod tests {
     use crate::{
         accounts::AccountSealedV1,
         customers::CustomerSealedV1,
+        enrollments::EnrollmentSealedV1,
         idempotency::IdempotencySealedV1,
         moves::MoveSealedV1,
         preferences::{PaymentMethodSealedV1, PreferenceSealedV1},
@@ -136,6 +137,8 @@ mod tests {
         PaymentMethodSealedV1 "payment_method.v1.hex" => r#"{"label":"Visa ending 4242"}"#;
         MoveSealedV1 "move.v1.hex" =>
             r#"{"forwarding":{"street":"PO Box 1234","city":"Anytown","state":"TX","zip":"75001"},"message":"The place has another meter."}"#;
+        EnrollmentSealedV1 "enrollment.v1.hex" =>
+            r#"{"documents":[{"name":"terms-of-service","version":"2024-06"}],"message":"The place has another meter."}"#;
         IdempotencySealedV1 "idempotency.v1.hex" => r#"{"answer":"{}"}"#;
     }
 }

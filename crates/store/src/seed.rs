@@ -6,6 +6,7 @@
 use domain::{
     accounts::Balance,
     customers::CustomerEdit,
+    enrollments::Enrollment,
     ids::{AccountId, CustomerId, Id, MeterId, PremiseId, ReadingId, ServicePointId},
     input::Named,
     meters::{MeterStatus, MeterType},
@@ -21,7 +22,7 @@ use crate::{
     Store, StoreError, accounts,
     audit::{self, ActorKind, Outcome, Record},
     db::{Columns, Param, Row, Sql, Tx, params, statements},
-    ids, open,
+    enrollments, ids, links, open,
 };
 
 pub(crate) mod rows;
@@ -236,6 +237,7 @@ async fn finish(store: &Store, mut tx: Tx, detail: String) -> Result<(), StoreEr
 }
 
 statements! {
+    KEY = {"SELECT wrapped FROM customer_key WHERE customer_id = $1"};
     COMPANY = {"INSERT INTO wires_company (wires_company_id, name, outage_phone) VALUES ($1, $2, $3)
         ON CONFLICT DO NOTHING"};
     PROGRESS = {"SELECT r.meter_id, r.register, r.read_at, r.value, (SELECT max(reading_id) FROM reading)
@@ -275,6 +277,23 @@ pub async fn append(
         tx.execute(accounts::report_one(), row).await?;
     }
     finish(store, tx, format!("readings={} balances={}", readings.len(), balances.len())).await
+}
+
+/// Writes enrolments of customers who are there, in one transaction.
+///
+/// # Errors
+/// [`StoreError`]; nothing is written then.
+pub async fn enrollments(store: &Store, list: &[Enrollment]) -> Result<(), StoreError> {
+    let mut tx = store.db.begin().await?;
+    for one in list {
+        let key = tx.rows(&KEY, params![one.customer]).await?.into_iter().next().ok_or(StoreError::NoCustomer)?;
+        let key = store.keyring.data_key(one.customer, &key.read().get::<Vec<u8>>()?)?;
+        let row = params![one.customer].into_iter().chain(enrollments::bind(&key, one)?).collect();
+        tx.execute_one(enrollments::insert(), row).await?;
+        tx.execute_one(links::own(), params![one.customer, "enrollment", one.id]).await?;
+    }
+    ids::pass(&mut tx, list.iter().map(|one| one.id).max()).await?;
+    finish(store, tx, format!("enrollments={}", list.len())).await
 }
 
 impl Store {

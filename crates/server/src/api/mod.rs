@@ -13,6 +13,7 @@ mod cursor;
 mod customers;
 mod dispatch;
 mod docs;
+mod enrollments;
 mod etag;
 mod front;
 mod history;
@@ -76,6 +77,7 @@ pub fn routes() -> Vec<Route> {
         history::routes(),
         moves::routes(),
         market::routes(),
+        enrollments::routes(),
     ];
     slices.into_iter().flatten().collect()
 }

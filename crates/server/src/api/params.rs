@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    ids::{AccountId, CustomerId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
+    ids::{AccountId, CustomerId, EnrollmentId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
     input::Named,
     time::{Instant, LocalDate, Zone},
 };
@@ -85,6 +85,7 @@ id_in_path! {
     MeterId, "meterId", "meter", Meter;
     MoveId, "moveId", "move", Move;
     RequestId, "requestId", "request", Request;
+    EnrollmentId, "enrollmentId", "enrollment", Enrollment;
 }
 
 /// A path that leads to a thing of a customer's.

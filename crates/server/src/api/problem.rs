@@ -41,7 +41,7 @@ kinds! {
     NOT_FOUND = "not-found", 404, "There is no such resource.",
         "It does not exist, or it is not yours: the answer is the same.";
     NOT_ENROLLED = "not-enrolled", 404, "You are signed in, but not a customer yet.",
-        "No customer is linked to this log-in. The header `Link` leads to enrolment, which comes with a later version.";
+        "No customer is linked to this log-in. The header `Link` leads to enrolment.";
     ACCESS_REASON_REQUIRED = "access-reason-required", 400, "Say why you look.",
         "Staff open a customer's data with the header `X-Access-Reason`: one of the configured reasons, with a ticket after a semicolon where there is one (`complaint; ticket=CS-4711`).";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The resource does not have this method.",
@@ -56,8 +56,8 @@ kinds! {
         "A customer ends when no account is pending or active: deactivate them first.";
     ALREADY_LINKED = "already-linked", 409, "The log-in leads to a customer already.",
         "One log-in leads to one customer. Unlink it there before it is linked here.";
-    ALREADY_ENROLLED = "already-enrolled", 409, "You are a customer already.",
-        "The log-in leads to a customer. Staff can link it to another one.";
+    ALREADY_ENROLLED = "already-enrolled", 409, "You are a customer already, or have asked to become one.",
+        "The log-in leads to a customer. While an enrolment is open, or the customer is active, there is no second one; `allowed` says what there is instead. Staff can link the log-in to another customer.";
     INVALID_TRANSITION = "invalid-transition", 409, "Its status does not allow that.",
         "The state machine has no such step; `allowed` lists what is possible now.";
     PLACE_TAKEN = "place-taken", 409, "The place is taken.",
@@ -119,17 +119,19 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("invalid-zip", "Write a ZIP code such as 75001 or 75001-1234."),
     ("market-owned", "City, state and ZIP of a premise with an ESI ID are the market's; ask for a correction there."),
     ("must-be-null", "Write null here: another member says that this one does not apply."),
+    ("invalid-word", "Write letters, digits, dots, underscores and hyphens."),
     ("missing", "A member is not there. PUT carries every editable member; PATCH changes only some."),
     ("missing-offset", "An instant needs an offset, such as -06:00; write + as %2B."),
-    ("out-of-range", "The number is too large or too small."),
+    ("not-collected", "We need no social security number, date of birth, tax id or license, and keep none."),
+    ("out-of-range", "The number is too large or too small, or the date too far away."),
     ("read-only", "The member may be sent back, but not changed."),
     ("too-deep", "The body is nested too deeply."),
+    ("too-few-items", "The list has too few items."),
     ("too-long", "The text has too many characters."),
     (
         "too-many-buckets",
         "The window holds more buckets or readings than one answer; choose a shorter one or a longer groupBy.",
     ),
-    ("too-few-items", "The list has too few items."),
     ("too-many-ids", "The parameter names more ids than one request may."),
     ("too-many-items", "The list has too many items."),
     ("too-many-members", "An object of the body has more members than any of ours."),

@@ -83,7 +83,7 @@ pub async fn claim(
         return Err(refused());
     }
     let linked = tx.own().link(who.issuer(), who.subject()).await;
-    linked.map_err(|error| taken(error, "already-enrolled"))?;
+    linked.map_err(|error| taken(error, "already-enrolled", &[]))?;
     let answer = Customer::find(&mut tx.own(), ()).await?.ok_or(Failure::NotFound)?;
     let version = tx.peek(&answer).version;
     if let Some(once) = &once {

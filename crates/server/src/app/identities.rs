@@ -41,9 +41,9 @@ impl Thing for Identities {
 }
 
 /// Says that a log-in leads to a customer already.
-pub(super) fn taken(error: StoreError, code: &'static str) -> Failure {
+pub(super) fn taken(error: StoreError, code: &'static str, allowed: &'static [&'static str]) -> Failure {
     match error {
-        StoreError::Db(DbError::Constraint(_)) => Failure::refused(code, &[]),
+        StoreError::Db(DbError::Constraint(_)) => Failure::refused(code, allowed),
         error => error.into(),
     }
 }
@@ -64,7 +64,7 @@ impl Operation<Customer, LinkedIdentity> for LinkIdentity {
             return Err(Failure::Fields(vec![error]));
         }
         let linked = tx.own().link_subject(issuer, subject).await;
-        Ok(Effect::Done(linked.map_err(|error| taken(error, "already-linked"))?, NOBODY))
+        Ok(Effect::Done(linked.map_err(|error| taken(error, "already-linked", &[]))?, NOBODY))
     }
 }
 

@@ -140,7 +140,11 @@ impl Operation<Premise> for Taken<'_> {
         _: &Premise,
     ) -> Result<Effect<PremiseId>, Failure> {
         tx.own().done(self.0).await?;
-        let Some(moved) = store::moves::live(&mut tx.own(), id).await? else { return Ok(Effect::Nothing(id)) };
+        let Some(moved) = store::moves::live(&mut tx.own(), id).await? else {
+            let events = enrollments::overtaken(app, tx, id).await?;
+            tx.pass_over();
+            return Ok(if events.is_empty() { Effect::Nothing(id) } else { Effect::Done(id, Events::Of(events)) });
+        };
         let code = RejectionCode::from_record("place-taken".to_owned());
         let rejected = Answer::Rejected(Rejection { code, message: None });
         let mut events = moves::answered(app, tx, moved.id, &rejected).await?;

@@ -39,7 +39,11 @@ pub use self::{
     change::{Ask, Done, Edits, Effect, Founding, Once, Operation, Thing, change, edit, found},
     limiter::Limiter,
 };
-use crate::{auth::Authenticator, config::Proxies, telemetry::Metrics};
+use crate::{
+    auth::Authenticator,
+    config::{ApprovedBy, Proxies},
+    telemetry::Metrics,
+};
 
 /// What the service is made of.
 pub struct Parts {
@@ -63,6 +67,8 @@ pub struct Parts {
     pub cors_origins: Vec<String>,
     /// The reasons for which staff may open a customer's data.
     pub access_reasons: Vec<Arc<str>>,
+    /// Who approves enrolments.
+    pub approval: ApprovedBy,
     /// The proxies in front.
     pub proxies: Proxies,
 }

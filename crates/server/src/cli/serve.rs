@@ -166,6 +166,7 @@ pub async fn start(config: &Config, demo: Option<Demo>) -> Result<Service, Failu
         },
         metrics: Arc::clone(&metrics),
         access_reasons: config.access_reasons.iter().map(|reason| reason.as_str().into()).collect(),
+        approval: config.enrollment_approval,
         cors_origins: config.http_cors_origins.clone(),
         proxies: config.proxies(),
     });

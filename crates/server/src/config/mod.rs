@@ -101,6 +101,7 @@ pub struct Config {
     pub zone: String,
     pub http_cors_origins: Vec<String>,
     pub access_reasons: Vec<String>,
+    pub enrollment_approval: ApprovedBy,
     http_trusted_proxies: Vec<Network>,
     http_forwarded_header: ForwardedHeader,
     pub http_max_connections: usize,
@@ -114,6 +115,16 @@ pub struct Config {
     runtime_worker_threads: usize,
     pub log_format: LogFormat,
     pub log_level: String,
+}
+
+/// Who approves enrolments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApprovedBy {
+    /// Staff, one by one.
+    Staff,
+    /// The service itself, when one is submitted.
+    Automatic,
 }
 
 /// How the log is written.

@@ -97,6 +97,12 @@ pub static SETTINGS: &[Setting] = &[
         "The reasons that staff may give for opening a customer's data (header X-Access-Reason).",
     ),
     setting(
+        "enrollment.approval",
+        Kind::Choice(&["staff", "automatic"]),
+        Some("staff"),
+        "Who approves enrolments: staff, one by one, or the service itself when one is submitted. One whose place is promised to somebody else waits for staff either way.",
+    ),
+    setting(
         "http.cors-origins",
         Kind::Origins,
         Some(""),

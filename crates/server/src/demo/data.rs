@@ -59,6 +59,7 @@ pub async fn load(store: &Store, anchor: Instant, zone: &Zone, issuer: &str) -> 
         meter.readings = readings.remove(&meter.id.get()).unwrap_or_default();
     }
     seed::write(store, &people::companies(), &customers).await?;
+    seed::enrollments(store, &people::enrollments(&customers)?).await?;
     store.mark_demo(anchor).await
 }
 

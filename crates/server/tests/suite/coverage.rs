@@ -21,6 +21,7 @@ use store::{
 
 use crate::{
     ask::{User, enrol_bare, events, records},
+    enrollment::newcomers,
     on_both_engines,
     support::{Answer, Service},
 };
@@ -47,6 +48,7 @@ const EVERYBODY: [(&str, Option<Role>); 13] = [
 /// Whose is what: by path parameter, the customer and every id of theirs.
 type Ids = (&'static str, &'static [i64]);
 const OWNED: &[(&str, [Ids; 3])] = &[
+    ("enrollmentId", [("alice", &[5001]), ("bob", &[5002]), ("carol", &[5003])]),
     ("customerId", [("alice", &[1]), ("bob", &[2]), ("carol", &[3])]),
     ("identityId", [("alice", &[1]), ("bob", &[2]), ("carol", &[3])]),
     ("accountId", [("alice", &[1001]), ("bob", &[1002, 1003]), ("carol", &[1004, 1005, 1006])]),
@@ -102,6 +104,8 @@ const SAMPLES: &[Sample] = &[
     // What the customers planned when they moved in.
     sampled("cancelMoveForStaff", &[("moveId", 7004)], 1, "", Goes::Once(409)),
     sampled("acknowledgeMarketRequest", &[("requestId", 6005)], 2, "{}", Goes::Always),
+    sampled("approveEnrollment", &[("enrollmentId", 5100)], 20, "{}", Goes::Once(409)),
+    sampled("rejectEnrollment", &[("enrollmentId", 5101)], 21, r#"{"reason":"error"}"#, Goes::Once(409)),
     sampled(
         "reportReadings",
         &[],
@@ -151,7 +155,10 @@ const MOVE_IN: &str =
     r#"{"date":"LATER","address":{"street":"9 Elm Street","unit":null,"city":"Anytown","state":"TX","zip":"75001"}}"#;
 
 /// Operations whose success another test shows: it would make a customer of somebody who should be none here.
-const ELSEWHERE: [&str; 1] = ["claimCustomer"];
+const ELSEWHERE: [&str; 2] = ["enroll", "claimCustomer"];
+
+/// What the demonstration's customers are refused for the state that their things are in; other tests show it done.
+const REFUSED: [(&str, u16); 1] = [("withdrawEnrollment", 409)];
 
 fn sample(route: &Route) -> Option<&'static Sample> {
     SAMPLES.iter().find(|sample| sample.action == route.action)
@@ -170,7 +177,8 @@ impl Sample {
 }
 
 /// What of many is read and not changed, and whose rows each is then recorded for: who has moves by then.
-const LISTS: [(&str, &[Option<i64>]); 3] = [
+const LISTS: [(&str, &[Option<i64>]); 4] = [
+    ("listEnrollments", &[Some(1), Some(2), Some(3), Some(20), Some(21)]),
     ("listMovesForStaff", &[Some(1), Some(2), Some(3)]),
     ("listMarketRequests", &[Some(1), Some(2), Some(3)]),
     // The request has been cancelled: no line is taken.
@@ -303,6 +311,7 @@ async fn everybody_asks_for_everything(service: Service) {
         let path = format!("/api/accounts/{account}/premises");
         assert_eq!(users[user].send("POST", &path, &[], Some(&body)).await.status, 201);
     }
+    newcomers(&service, &[(20, 5100), (21, 5101)]).await;
     let issuer = format!("{}{}", service.base, server::demo::oidc::PATH);
     let mut asker = Asker { issuer, users, left: BTreeMap::new() };
     for route in routes() {
@@ -432,9 +441,13 @@ async fn owner(asker: &mut Asker<'_>, route: &Route, rule: &Rule, user: &str, cu
         None => "read",
     };
     let role = Some("customer");
-    let record = Left { role, ..left(outcome, 200, rule.categories, Some(customer)) };
-    let answer = asker.ask(user, route, &path, &request, body.as_deref(), &[], Some(vec![record])).await;
-    assert_eq!(answer.status, route.status, "{request}: {}", answer.body);
+    let (status, record) = match REFUSED.iter().find(|(action, _)| *action == route.action) {
+        Some((_, status)) => (*status, left("refused", *status, Categories::NONE, Some(customer))),
+        None => (route.status.as_u16(), left(outcome, 200, rule.categories, Some(customer))),
+    };
+    let records = Some(vec![Left { role, ..record }]);
+    let answer = asker.ask(user, route, &path, &request, body.as_deref(), &[], records).await;
+    assert_eq!(answer.status, status, "{request}: {}", answer.body);
     if !parameters(route).is_empty() {
         foreign(asker, route, rule, user, customer).await;
     }

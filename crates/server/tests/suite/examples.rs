@@ -64,6 +64,7 @@ async fn examples_are_what_the_demonstration_answers() {
             ("{premiseId}", "2001"),
             ("{meterId}", "3001"),
             ("{moveId}", "7001"),
+            ("{enrollmentId}", "5001"),
         ];
         let path = path.iter().fold(route.path.to_owned(), |path, (name, id)| path.replace(name, id));
         let user = if path.starts_with("/api/admin") { "mjones" } else { user };

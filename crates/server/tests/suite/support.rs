@@ -99,6 +99,13 @@ impl Answer {
     }
 }
 
+const LISTENING: listen::Limits = listen::Limits {
+    connections: 512,
+    header: std::time::Duration::from_secs(5),
+    idle: std::time::Duration::from_secs(30),
+    drain: std::time::Duration::from_secs(1),
+};
+
 fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClock>, limits: Rates) -> Parts {
     Parts {
         store,
@@ -109,6 +116,7 @@ fn parts(store: Arc<Store>, authenticator: Arc<Authenticator>, clock: Arc<AppClo
         zone: Zone::named("America/Chicago").unwrap(),
         limits,
         metrics: Arc::new(Metrics::default()),
+        approval: server::config::ApprovedBy::Staff,
         access_reasons: ["customer-request", "complaint"].map(Arc::from).to_vec(),
         cors_origins: Vec::new(),
         proxies: server::config::Proxies::default(),
@@ -153,13 +161,7 @@ impl Service {
         let router = api::router(Arc::clone(&app)).merge(oidc::router(provider)).merge(index);
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
-        let listening = listen::Limits {
-            connections: 512,
-            header: std::time::Duration::from_secs(5),
-            idle: std::time::Duration::from_secs(30),
-            drain: std::time::Duration::from_secs(1),
-        };
-        tokio::spawn(listen::serve(listener, router, listening, Arc::default(), stopped));
+        tokio::spawn(listen::serve(listener, router, LISTENING, Arc::default(), stopped));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { base, store, app, clock, app_clock, db, client, stop: Some(stop) }
     }
@@ -168,6 +170,19 @@ impl Service {
     pub async fn replica(&self) -> Arc<App> {
         let store = Arc::new(self.db.open(self.clock.clone()).await.unwrap());
         App::new(parts(store, Arc::clone(&self.app.authenticator), self.app_clock.clone(), self.app.limits))
+    }
+
+    /// The same service with another setting, behind a listener of its own, whose address this is: tokens are had from
+    /// the first.
+    pub async fn beside(&self, set: impl FnOnce(&mut Parts)) -> String {
+        let (store, authenticator) = (Arc::clone(&self.store), Arc::clone(&self.app.authenticator));
+        let mut parts = parts(store, authenticator, self.app_clock.clone(), self.app.limits);
+        set(&mut parts);
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let router = api::router(App::new(parts));
+        tokio::spawn(listen::serve(listener, router, LISTENING, Arc::default(), std::future::pending()));
+        base
     }
 
     /// An access token of a demonstration user or service.

@@ -4,6 +4,7 @@
 
 use domain::{
     customers::CustomerType,
+    enrollments::{EnrollmentKind, EnrollmentStatus},
     events::EventType,
     history::By,
     ids::{
@@ -78,7 +79,7 @@ EnrollmentId, MoveId, RequestId, TaskId, IdentityId, WiresCompanyId;
 from Id::new, into |id| Param::Int(id.get()) }
 mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Registers, Register, Quality, BillDelivery, Language,
 EmailStatus, JobKind, Role, ActorKind, Outcome, By, EventType, MoveKind, MoveStatus, RequestKind,
-RequestStatus;
+RequestStatus, EnrollmentKind, EnrollmentStatus;
 from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
 mapped! { String as "text": AccountNumber, MeterNumber, RejectionCode, TransactionId;
 from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }

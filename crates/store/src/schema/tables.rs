@@ -337,6 +337,7 @@ pub const TABLES: &[Table] = &[
             optional("confirmed_start_date", Date, Open(OCCUPANCY)),
             optional("rejection_code", Text, Internal(STATE)),
             column("submitted_at", Instant, Internal(STATE)),
+            optional("approved_at", Instant, Internal(STATE)),
             column("updated_at", Instant, Internal(STATE)),
             column("version", Integer, Internal(STATE)),
             column("sealed", Bytes, Sealed),

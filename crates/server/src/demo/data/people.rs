@@ -4,6 +4,7 @@
 use domain::{
     accounts::Balance,
     customers::{CustomerEdit, CustomerName},
+    enrollments::{Document, Enrollment, EnrollmentKind, EnrollmentStatus},
     ids::Id,
     meters::{MeterStatus, MeterType},
     personal::Personal,
@@ -39,6 +40,33 @@ fn text<P: Personal>(value: &str) -> Result<P, StoreError> {
 
 fn instant(value: &str) -> Result<Instant, StoreError> {
     Instant::parse(value).ok_or_else(wrong)
+}
+
+/// How the customers came: by an enrolment, each for the first premise of their first account.
+pub(super) fn enrollments(customers: &[NewCustomer]) -> Result<Vec<Enrollment>, StoreError> {
+    const NUMBERS: [&str; 3] = ["ENR-7K2M-9QXD", "ENR-4WBC-T8HN", "ENR-M3PF-6RJV"];
+    let mut made = Vec::new();
+    for ((id, customer), number) in (5001..).zip(customers).zip(NUMBERS) {
+        let account = customer.accounts.first().ok_or_else(wrong)?;
+        let premise = account.premises.first().ok_or_else(wrong)?;
+        made.push(Enrollment {
+            id: self::id(id)?,
+            customer: customer.id,
+            account: account.id,
+            premise: premise.id,
+            kind: EnrollmentKind::Switch,
+            status: EnrollmentStatus::Active,
+            confirmation_number: number.into(),
+            requested_start: premise.service_start,
+            confirmed_start: Some(premise.service_start),
+            rejection: None,
+            documents: vec![Document { name: "terms-of-service".into(), version: "2019-01".into() }],
+            submitted_at: customer.created_at,
+            approved_at: Some(customer.created_at),
+            version: 1,
+        });
+    }
+    Ok(made)
 }
 
 /// The companies that own the wires.

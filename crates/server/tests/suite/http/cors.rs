@@ -33,6 +33,7 @@ fn open(service: &Service) -> axum::Router {
         zone: app.zone.clone(),
         limits: Rates { caller_per_second: 1000, caller_burst: 1000, failures_per_minute: 1000 },
         metrics: Arc::new(Metrics::default()),
+        approval: server::config::ApprovedBy::Staff,
         access_reasons: Vec::new(),
         cors_origins: vec![PORTAL.to_owned()],
         proxies: server::config::Proxies::default(),

@@ -242,10 +242,7 @@ async fn who_only_asked_is_not_told_of(service: Service) {
     assert!(!whole("accounts").await.contains("\"accountId\":1100"));
     assert_eq!(one(&mail, "customers", 10).await["status"], json!("pending"));
     sql.main_batch(&format!(
-        "UPDATE enrollment SET status = 'approved';
-         INSERT INTO market_request (customer_id, request_id, account_id, premise_id, enrollment_id, kind, status,
-            requested_date, created_at, updated_at, version)
-         VALUES (10, 6001, 1100, 2100, 5001, 'move-in', 'open', {date}, {instant}, {instant}, 1)"
+        "UPDATE enrollment SET status = 'approved', approved_at = {instant} WHERE customer_id = 10"
     ))
     .await;
     assert_eq!(one(&market, "customers", 10).await["status"], json!("pending"));
