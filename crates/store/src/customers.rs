@@ -2,7 +2,7 @@
 
 use crypto::DataKey;
 use domain::{
-    customers::{AccountEntry, Customer, CustomerEdit, CustomerName, Totals},
+    customers::{AccountEntry, Customer, CustomerEdit, CustomerName, CustomerType, Totals},
     ids::{CustomerId, Id},
     personal::Personal,
     policy::Categories,
@@ -16,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Change, Founder, Guarded, Scope, Session, Store, StoreError,
     accounts::{self, AccountRow},
-    db::{Columns, Text, Tx, columns, params, sql, statements},
+    db::{Columns, Text, Tx, columns, named_columns, params, sql, statements},
     ids, preferences,
     sealed::{self, SealedRow, reveal},
 };
+
+named_columns! { CustomerType }
 
 columns! {
     /// A customer's own columns.

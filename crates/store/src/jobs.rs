@@ -13,7 +13,7 @@ use domain::{
 
 use crate::{
     Change, Scope, Store, StoreError,
-    db::{Columns, DbError, Row, columns, params, sql, statements},
+    db::{Columns, DbError, Row, columns, named_columns, params, sql, statements},
 };
 
 /// How long a claimed job belongs to its runner.
@@ -24,6 +24,8 @@ const AT_ONCE: i64 = 16;
 const PAUSE: i64 = 10 * SECOND;
 /// The longest pause.
 const LONGEST_PAUSE: i64 = 3600 * SECOND;
+
+named_columns! { JobKind }
 
 columns! {
     /// A job.

@@ -12,9 +12,11 @@ use domain::{
 
 use crate::{
     Guarded, Session, StoreError,
-    db::{Columns, DbError, Reader, columns, params, sql, statements},
+    db::{Columns, DbError, Reader, columns, named_columns, params, sql, statements},
     premises::{self, PremiseRow},
 };
+
+named_columns! { MeterType, MeterStatus, Registers }
 
 columns! {
     /// A meter's own columns.

@@ -227,11 +227,7 @@ pub async fn occupants(
     premise: PremiseId,
 ) -> Result<Vec<(CustomerId, PremiseId)>, StoreError> {
     let rows = session.own(&OCCUPANTS, params![premise]).await?;
-    let read = |row: Row| {
-        let mut row = row.read();
-        Ok((row.get()?, row.get()?))
-    };
-    rows.into_iter().map(read).collect()
+    Ok(rows.into_iter().map(Row::pair).collect::<Result<_, _>>()?)
 }
 
 /// The instant at which one leaves and another comes: that of the first actual reading of the date, or its beginning.

@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Guarded, Session, StoreError,
-    db::{Columns, Param, Reader, Text, columns, params, sql, statements},
+    db::{Columns, Param, Reader, Text, columns, named_columns, params, sql, statements},
     sealed::{self, SealedRow, reveal},
 };
+
+named_columns! { BillDelivery, Language, EmailStatus }
 
 columns! {
     /// The choices that stand alone, and the mailing address.

@@ -292,9 +292,5 @@ pub async fn make_primary(
     let now = change.now();
     let demoted = change.own(&CLEAR_PRIMARY, params![account, now]).await?;
     change.change_one(&SET_PRIMARY, params![premise, now]).await?;
-    let decode = |row: Row| {
-        let mut row = row.read();
-        Ok((row.get()?, row.get()?))
-    };
-    demoted.into_iter().map(decode).collect()
+    Ok(demoted.into_iter().map(Row::pair).collect::<Result<_, _>>()?)
 }

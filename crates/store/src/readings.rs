@@ -9,19 +9,21 @@ use domain::{
     meters::{Meter, Served},
     policy::Categories,
     premises::Premise,
-    readings::{Reading, Register, RegisterReading},
+    readings::{Quality, Reading, Register, RegisterReading},
     time::Instant,
 };
 
 use crate::{
     Guarded, Session, StoreError,
-    db::{Row, Sql, params, statements},
+    db::{Row, Sql, named_columns, params, statements},
 };
 
 pub use self::report::{Received, report};
 
 /// Every statement of this slice.
 pub(crate) static LISTS: &[&[&Sql]] = &[STATEMENTS, report::STATEMENTS, parked::STATEMENTS];
+
+named_columns! { Register, Quality }
 
 /// Which page of a meter's readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

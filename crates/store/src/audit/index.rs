@@ -59,11 +59,7 @@ statements! {
 
 /// How far each lane is indexed.
 pub(super) async fn marks(db: &Db) -> Result<HashMap<i64, i64>, DbError> {
-    let mark = |row: Row| {
-        let mut row = row.read();
-        Ok((row.get()?, row.get()?))
-    };
-    db.read(&MARKS, Vec::new()).await?.into_iter().map(mark).collect()
+    db.read(&MARKS, Vec::new()).await?.into_iter().map(Row::pair).collect()
 }
 
 /// Every lane that was opened.

@@ -3,7 +3,6 @@
 //! slices take the struct apart exhaustively.
 
 use domain::{
-    customers::CustomerType,
     enrollments::{EnrollmentKind, EnrollmentStatus},
     events::EventType,
     history::By,
@@ -11,20 +10,15 @@ use domain::{
         AccountId, CustomerId, EnrollmentId, Id, IdentityId, JobId, MeterId, MoveId, PremiseId, ReadingId, RequestId,
         ServicePointId, TaskId, WiresCompanyId,
     },
-    input::Named,
-    jobs::JobKind,
     market::{RequestKind, RequestStatus},
-    meters::{MeterStatus, MeterType, Registers},
     moves::{MoveKind, MoveStatus},
     policy::Role,
-    preferences::{BillDelivery, EmailStatus, Language},
-    readings::{Quality, Register},
     status::Status,
     time::{Instant, LocalDate},
     values::{AccountNumber, MeterNumber, Money, Quantity, RejectionCode, TransactionId},
 };
 
-use super::{Cell, DbError, Param, Reader, param::IntoParam, row::FromCell};
+use super::{DbError, FromCell, IntoParam, Param, Reader};
 use crate::audit::{ActorKind, Outcome};
 
 /// A type that a column may have.
@@ -55,34 +49,46 @@ impl<T: Column> Column for Option<T> {
     const POSTGRES: &'static str = T::POSTGRES;
 }
 
-/// Ids and named values are columns of integers and texts.
+/// Says how types are columns of simpler ones.
 macro_rules! mapped {
     ($base:ty as $postgres:literal: $($type:ty),+; from $from:expr, into $into:expr) => {$(
-        impl FromCell for $type {
-            fn from_cell(cell: Cell) -> Option<Self> {
-                <$base>::from_cell(cell).and_then($from)
+        impl $crate::db::FromCell for $type {
+            fn from_cell(cell: $crate::db::Cell) -> Option<Self> {
+                <$base as $crate::db::FromCell>::from_cell(cell).and_then($from)
             }
         }
-        impl IntoParam for $type {
-            fn into_param(self) -> Param {
-                let into: fn($type) -> Param = $into;
+        impl $crate::db::IntoParam for $type {
+            fn into_param(self) -> $crate::db::Param {
+                let into: fn($type) -> $crate::db::Param = $into;
                 into(self)
             }
         }
-        impl Column for $type {
+        impl $crate::db::Column for $type {
             const POSTGRES: &'static str = $postgres;
         }
     )+};
 }
+pub(crate) use mapped;
+
+/// Says of enums that they are columns of text, by their names. A slice says it of its own.
+macro_rules! named_columns {
+    ($($type:ty),+) => {
+        $crate::db::mapped! { String as "text": $($type),+;
+        from |name| domain::input::Named::named(&name),
+        into |value| $crate::db::Param::Text(domain::input::Named::name(value).to_owned()) }
+    };
+}
+pub(crate) use named_columns;
+
 mapped! { i64 as "int8": CustomerId, AccountId, PremiseId, ServicePointId, MeterId, ReadingId, JobId,
 EnrollmentId, MoveId, RequestId, TaskId, IdentityId, WiresCompanyId;
 from Id::new, into |id| Param::Int(id.get()) }
-mapped! { String as "text": Status, CustomerType, MeterType, MeterStatus, Registers, Register, Quality, BillDelivery, Language,
-EmailStatus, JobKind, Role, ActorKind, Outcome, By, EventType, MoveKind, MoveStatus, RequestKind,
-RequestStatus, EnrollmentKind, EnrollmentStatus;
-from |name| Named::named(&name), into |value| Param::Text(value.name().to_owned()) }
 mapped! { String as "text": AccountNumber, MeterNumber, RejectionCode, TransactionId;
 from |text| Some(Self::from_record(text)), into |number| Param::Text(number.as_str().to_owned()) }
+named_columns! {
+    Status, Role, ActorKind, Outcome, By, EventType, MoveKind, MoveStatus, RequestKind, RequestStatus, EnrollmentKind,
+    EnrollmentStatus
+}
 
 /// What a list of columns makes of a struct.
 pub(crate) trait Columns: Sized {

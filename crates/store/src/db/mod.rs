@@ -17,7 +17,7 @@ mod wire;
 
 use tokio::sync::oneshot;
 
-pub(crate) use columns::{Column, Columns, Text, columns, sql};
+pub(crate) use columns::{Column, Columns, Text, columns, mapped, named_columns, sql};
 pub(crate) use param::{IntoParam, Param, params};
 pub(crate) use row::{Cell, FromCell, Reader, Row};
 pub(crate) use statement::{Sql, statements};

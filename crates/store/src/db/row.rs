@@ -30,6 +30,12 @@ impl Row {
     pub(crate) fn read(self) -> Reader {
         Reader { statement: self.statement, column: 0, cells: self.cells.into_iter() }
     }
+
+    /// Reads two columns.
+    pub(crate) fn pair<A: FromCell, B: FromCell>(self) -> Result<(A, B), DbError> {
+        let mut row = self.read();
+        Ok((row.get()?, row.get()?))
+    }
 }
 
 /// Reads a row column by column.
