@@ -120,9 +120,22 @@ pub struct Members<'n, 'e> {
 impl Members<'_, '_> {
     /// A member that must be there (its value may be null when `T` is an `Option`).
     pub fn required<T: FromInput>(&mut self, name: &'static str) -> Option<T> {
+        self.required_by(name, T::from_input)
+    }
+
+    /// A member that must be there, an object.
+    pub fn required_object<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Members<'_, '_>) -> Option<T>,
+    ) -> Option<T> {
+        self.required_by(name, |node, at| object(node, at, read))
+    }
+
+    fn required_by<T>(&mut self, name: &'static str, read: impl FnOnce(&Node, &mut At<'_>) -> Option<T>) -> Option<T> {
         self.known.push(name.into());
         if let Some(value) = self.node.member(name) {
-            return T::from_input(value, &mut self.at.below(name));
+            return read(value, &mut self.at.below(name));
         }
         self.at.below(name).refuse(FieldError::new(
             "missing",

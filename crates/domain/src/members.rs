@@ -24,10 +24,48 @@ macro_rules! input {
 }
 
 /// Defines what may be edited of a thing, member by member: one list for the struct, for reading it from a body
-/// (PUT and PATCH), and for which members differ from what is stored. `at` says where the thing has it, `in` what
-/// stands before the names in events.
+/// (PUT and PATCH), and for which members differ from what is stored. `in` is what stands before the names in events.
+///
+/// `Thing, in ".." { .. }` defines the thing itself, and an edit of it is the thing as it shall be. Members that are
+/// `ignored` stay as they are stored, whatever is sent; an instant `since` which another member is as it is becomes the
+/// present when that one changes. `Edit of Thing, in ".." { .. }` is for a thing that has more: `at` says where.
 #[macro_export]
 macro_rules! edits {
+    ($(#[$doc:meta])* $name:ident, in $prefix:literal {
+        $($(#[$about:meta])* $field:ident: $type:ty =
+            $($member:literal)? $(ignored $ignored:literal $(since $since:ident)?)?),+ $(,)?
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name { $($(#[$about])* pub $field: $type),+ }
+
+        impl $name {
+            /// The members, all of which PUT must bring.
+            pub const MEMBERS: &'static [&'static str] = &[$($($member,)?)+];
+            /// The members that may be sent back with any value.
+            pub const IGNORED: &'static [&'static str] = &[$($($ignored,)?)+];
+
+            /// Reads all members, so that every error is found at once: what is stored, as it shall be from now on.
+            #[allow(unused_variables, reason = "not every thing has an instant")]
+            pub fn read(
+                members: &mut $crate::input::Members<'_, '_>,
+                stored: &Self,
+                now: $crate::time::Instant,
+            ) -> Option<Self> {
+                let mut next = stored.clone();
+                let read = [$($(members.required($member).map(|given| next.$field = given),)?)+];
+                $($($(if next.$since != stored.$since {
+                    next.$field = Some(now);
+                })?)?)+
+                read.into_iter().all(|read| read.is_some()).then_some(next)
+            }
+
+            /// The names of the members in which this differs from what is stored.
+            pub fn changes(&self, stored: &Self) -> Vec<&'static str> {
+                $crate::status::changed(&[$($((concat!($prefix, $member), self.$field != stored.$field),)?)+])
+            }
+        }
+    };
     ($(#[$doc:meta])* $name:ident of $of:ty, in $prefix:literal {
         $($(#[$about:meta])* $field:ident: $type:ty = $member:literal at $($path:ident).+),+ $(,)?
     }) => {
@@ -46,16 +84,8 @@ macro_rules! edits {
             }
 
             /// The names of the members in which this differs from what is stored.
-            pub fn changes(&self, current: &$of) -> Vec<&'static str> {
-                let Self { $($field),+ } = self;
-                let differ = [$((concat!($prefix, $member), *$field != current.$($path).+)),+];
-                differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-            }
-        }
-
-        impl $crate::input::FromInput for $name {
-            fn from_input(node: &$crate::input::Node, at: &mut $crate::input::At<'_>) -> Option<Self> {
-                $crate::input::object(node, at, Self::read)
+            pub fn changes(&self, stored: &$of) -> Vec<&'static str> {
+                $crate::status::changed(&[$((concat!($prefix, $member), self.$field != stored.$($path).+)),+])
             }
         }
     };

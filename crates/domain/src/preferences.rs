@@ -8,8 +8,9 @@ use serde::Serialize;
 pub use self::reports::{Bounce, BounceKind, Channel, PaymentMethod, PaymentMethods, PaymentMethodsReport};
 use crate::{
     edits,
-    input::{self, At, FieldError, FromInput, Node},
+    input::{self, At, FieldError, FromInput, Members, Node},
     named_enum,
+    status::changed,
     time::Instant,
     values::{City, State, StreetLines, Zip},
 };
@@ -52,15 +53,15 @@ edits! {
     /// What a customer wants to be told.
     #[derive(Copy, Serialize, JsonSchema)]
     #[serde(rename_all = "camelCase")]
-    Notifications of Notifications, in "notifications." {
+    Notifications, in "notifications." {
         /// A bill is ready.
-        bill_ready: bool = "billReady" at bill_ready,
+        bill_ready: bool = "billReady",
         /// A payment is due.
-        payment_due: bool = "paymentDue" at payment_due,
+        payment_due: bool = "paymentDue",
         /// Outages.
-        outage_alerts: bool = "outageAlerts" at outage_alerts,
+        outage_alerts: bool = "outageAlerts",
         /// Unusually high usage.
-        high_usage_alerts: bool = "highUsageAlerts" at high_usage_alerts,
+        high_usage_alerts: bool = "highUsageAlerts",
     }
 }
 
@@ -171,51 +172,23 @@ impl FromInput for MailingAddress {
     }
 }
 
-/// Language and consents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Communication {
-    /// The language of what is sent.
-    pub language: Language,
-    /// What Notifications last reported.
-    pub email_status: EmailStatus,
-    /// Whether text messages are welcome.
-    pub sms_consent: bool,
-    /// When that was last said; the server's time.
-    pub sms_consent_at: Option<Instant>,
-    /// Whether advertising is welcome.
-    pub marketing_consent: bool,
-    /// When that was last said; the server's time.
-    pub marketing_consent_at: Option<Instant>,
-}
-
 edits! {
-    /// What a customer may change of language and consents.
-    #[derive(Copy)]
-    CommunicationEdit of Communication, in "communication." {
+    /// Language and consents.
+    #[derive(Serialize, JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    Communication, in "communication." {
         /// The language of what is sent.
-        language: Language = "language" at language,
+        language: Language = "language",
+        /// What Notifications last reported.
+        email_status: EmailStatus = ignored "emailStatus",
         /// Whether text messages are welcome.
-        sms_consent: bool = "smsConsent" at sms_consent,
+        sms_consent: bool = "smsConsent",
+        /// When that was last said; the server's time.
+        sms_consent_at: Option<Instant> = ignored "smsConsentAt" since sms_consent,
         /// Whether advertising is welcome.
-        marketing_consent: bool = "marketingConsent" at marketing_consent,
-    }
-}
-
-impl CommunicationEdit {
-    /// What is stored after this edit: a consent that changes gets the present as its time.
-    #[must_use]
-    pub fn apply(&self, current: &Communication, now: Instant) -> Communication {
-        let Self { language, sms_consent, marketing_consent } = *self;
-        let at = |new: bool, old: bool, since| if new == old { since } else { Some(now) };
-        Communication {
-            language,
-            email_status: current.email_status,
-            sms_consent,
-            sms_consent_at: at(sms_consent, current.sms_consent, current.sms_consent_at),
-            marketing_consent,
-            marketing_consent_at: at(marketing_consent, current.marketing_consent, current.marketing_consent_at),
-        }
+        marketing_consent: bool = "marketingConsent",
+        /// When that was last said; the server's time.
+        marketing_consent_at: Option<Instant> = ignored "marketingConsentAt" since marketing_consent,
     }
 }
 
@@ -260,60 +233,35 @@ impl Preferences {
             version: 1,
         }
     }
-}
 
-edits! {
-    /// What a customer may change at `/api/preferences`.
-    PreferencesEdit of Preferences, in "" {
-        /// How bills are delivered.
-        bill_delivery: BillDelivery = "billDelivery" at bill_delivery,
-        /// What the customer wants to be told.
-        notifications: Notifications = "notifications" at notifications,
-        /// Paying by itself.
-        auto_pay: AutoPay = "autoPay" at auto_pay,
-        /// Where letters go.
-        mailing_address: MailingAddress = "mailingAddress" at mailing_address,
-    }
-}
+    /// The members of `/api/preferences`, all of which PUT must bring.
+    pub const MEMBERS: &'static [&'static str] = &["billDelivery", "notifications", "autoPay", "mailingAddress"];
 
-/// What one representation of the preferences changes.
-#[derive(Debug, Clone)]
-pub enum Edit {
-    /// All but language and consents.
-    All(PreferencesEdit),
-    /// The notifications alone.
-    Notifications(Notifications),
-    /// Language and consents.
-    Communication(CommunicationEdit),
-}
-
-impl Edit {
-    /// The names of the members in which this differs from what is stored.
-    pub fn changes(&self, current: &Preferences) -> Vec<&'static str> {
-        match self {
-            Self::All(edit) => {
-                let mut changes = edit.changes(current);
-                // Told one by one, by whichever representation they were changed.
-                changes.retain(|name| *name != "notifications");
-                changes.extend(edit.notifications.changes(&current.notifications));
-                changes
-            }
-            Self::Notifications(edit) => edit.changes(&current.notifications),
-            Self::Communication(edit) => edit.changes(&current.communication),
-        }
+    /// Reads all members, so that every error is found at once: what is stored, as it shall be from now on.
+    pub fn read(members: &mut Members<'_, '_>, stored: &Self, now: Instant) -> Option<Self> {
+        let bill_delivery = members.required("billDelivery");
+        let notifications = |members: &mut Members<'_, '_>| Notifications::read(members, &stored.notifications, now);
+        let notifications = members.required_object("notifications", notifications);
+        let (auto_pay, mailing_address) = (members.required("autoPay"), members.required("mailingAddress"));
+        Some(Self {
+            bill_delivery: bill_delivery?,
+            notifications: notifications?,
+            auto_pay: auto_pay?,
+            mailing_address: mailing_address?,
+            ..stored.clone()
+        })
     }
 
-    /// What is stored after this edit.
-    #[must_use]
-    pub fn apply(&self, current: &Preferences, now: Instant) -> Preferences {
-        let mut next = current.clone();
-        match self.clone() {
-            Self::All(PreferencesEdit { bill_delivery, notifications, auto_pay, mailing_address }) => {
-                next = Preferences { bill_delivery, notifications, auto_pay, mailing_address, ..next };
-            }
-            Self::Notifications(notifications) => next.notifications = notifications,
-            Self::Communication(edit) => next.communication = edit.apply(&current.communication, now),
-        }
-        next
+    /// The names of the members in which these differ from what is stored, whichever representation changed them.
+    pub fn changes(&self, stored: &Self) -> Vec<&'static str> {
+        let Self { bill_delivery, notifications, auto_pay, mailing_address, communication, version: _ } = self;
+        let mut changes = changed(&[
+            ("billDelivery", *bill_delivery != stored.bill_delivery),
+            ("autoPay", *auto_pay != stored.auto_pay),
+            ("mailingAddress", *mailing_address != stored.mailing_address),
+        ]);
+        changes.extend(notifications.changes(&stored.notifications));
+        changes.extend(communication.changes(&stored.communication));
+        changes
     }
 }

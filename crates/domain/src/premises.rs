@@ -88,8 +88,3 @@ edits! {
         zip: Zip = "zip" at address.zip,
     }
 }
-
-input! {
-    /// A premise becomes the primary one of its account; done again it changes nothing.
-    MakePrimary {}
-}

@@ -55,7 +55,7 @@ impl Status {
 }
 
 /// The names whose flag is set.
-pub(crate) fn changed(fields: &[(&'static str, bool)]) -> Vec<&'static str> {
+pub fn changed(fields: &[(&'static str, bool)]) -> Vec<&'static str> {
     fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
 }
 

@@ -75,7 +75,7 @@ impl Represents for AccountDetail {
 impl Editable for AccountDetail {
     const EDITABLE: &'static [&'static str] = AccountEdit::MEMBERS;
     const IGNORED: &'static [&'static str] = &["currentBalance", "lastPaymentDate", "lastPaymentAmount", "premises"];
-    fn read(members: &mut Members<'_, '_>, _: &Account) -> Option<AccountEdit> {
+    fn read(members: &mut Members<'_, '_>, _: &Account, _: Instant) -> Option<AccountEdit> {
         AccountEdit::read(members)
     }
 }

@@ -8,6 +8,7 @@ use domain::{
     ids::{CustomerId, Id},
     input::{FromInput, Node},
     policy::{Reach, Role},
+    time::Instant,
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -422,16 +423,16 @@ impl<P: Copy + Sync> Call<P, (), Document> {
         P: Leads<<R::Of as Thing>::Id>,
     {
         let view = self.view();
-        let read = |current: &R::Of| {
+        let read = |current: &R::Of, now: Instant| {
             let bytes = encode(&R::of(current.clone(), view)).map_err(|_| corrupt())?;
             if self.is_conditional() {
                 self.check(&bytes)?;
             }
             let present = Node::parse(&bytes).map_err(|_| corrupt())?;
             if self.body.patch && matches!(&*self.body.node, Node::Object(_)) {
-                return read_edit::<R>(&present.merged(&self.body.node), &present, current);
+                return read_edit::<R>(&present.merged(&self.body.node), &present, current, now);
             }
-            read_edit::<R>(&self.body.node, &present, current)
+            read_edit::<R>(&self.body.node, &present, current, now)
         };
         Ok(R::of(app::edit(&self.app, &self.scope, self.path.id(), read).await?, view))
     }

@@ -113,7 +113,7 @@ impl Listed for Profile {
 impl Editable for Profile {
     const EDITABLE: &'static [&'static str] = CustomerEdit::MEMBERS;
     const IGNORED: &'static [&'static str] = &["accounts"];
-    fn read(members: &mut Members<'_, '_>, current: &Customer) -> Option<CustomerEdit> {
+    fn read(members: &mut Members<'_, '_>, current: &Customer, _: Instant) -> Option<CustomerEdit> {
         CustomerEdit::read(members, current.name.kind())
     }
 }

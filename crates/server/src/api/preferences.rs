@@ -3,10 +3,8 @@
 use domain::{
     input::Members,
     policy::Categories,
-    preferences::{
-        AutoPay, BillDelivery, Communication, CommunicationEdit, Edit, MailingAddress, Notifications, PaymentMethod,
-        Preferences, PreferencesEdit,
-    },
+    preferences::{AutoPay, BillDelivery, Communication, MailingAddress, Notifications, PaymentMethod, Preferences},
+    time::Instant,
     values::{City, Label, State, StreetLines, Zip},
 };
 use schemars::JsonSchema;
@@ -16,7 +14,7 @@ use super::{
     call::Call,
     problem::Problem,
     route::{Route, example, group},
-    wire::{Editable, Listed, Listing, Represents, Shown, View},
+    wire::{Editable, Listed, Listing, Represents, Shown, View, parts},
 };
 use crate::app::preferences;
 
@@ -73,41 +71,16 @@ impl Represents for PreferencesDetail {
 }
 
 impl Editable for PreferencesDetail {
-    const EDITABLE: &'static [&'static str] = PreferencesEdit::MEMBERS;
-    fn read(members: &mut Members<'_, '_>, _: &Preferences) -> Option<Edit> {
-        PreferencesEdit::read(members).map(Edit::All)
+    const EDITABLE: &'static [&'static str] = Preferences::MEMBERS;
+    fn read(members: &mut Members<'_, '_>, current: &Preferences, now: Instant) -> Option<Preferences> {
+        Preferences::read(members, current, now)
     }
 }
 
-impl Represents for Notifications {
-    type Of = Preferences;
-    type At = ();
-    fn of(preferences: Preferences, _: View<'_>) -> Self {
-        preferences.notifications
-    }
-}
-
-impl Editable for Notifications {
-    const EDITABLE: &'static [&'static str] = Notifications::MEMBERS;
-    fn read(members: &mut Members<'_, '_>, _: &Preferences) -> Option<Edit> {
-        Notifications::read(members).map(Edit::Notifications)
-    }
-}
-
-impl Represents for Communication {
-    type Of = Preferences;
-    type At = ();
-    fn of(preferences: Preferences, _: View<'_>) -> Self {
-        preferences.communication
-    }
-}
-
-impl Editable for Communication {
-    const EDITABLE: &'static [&'static str] = CommunicationEdit::MEMBERS;
-    const IGNORED: &'static [&'static str] = &["emailStatus", "smsConsentAt", "marketingConsentAt"];
-    fn read(members: &mut Members<'_, '_>, _: &Preferences) -> Option<Edit> {
-        CommunicationEdit::read(members).map(Edit::Communication)
-    }
+parts! {
+    Preferences:
+    Notifications = notifications,
+    Communication = communication,
 }
 
 /// A way to pay.

@@ -6,9 +6,9 @@ use domain::{
     masks,
     meters::{Meter, MeterStatus, MeterType},
     policy::{Categories, Roles},
-    premises::{Address, MakePrimary, Premise, PremiseEdit, ServicePoint},
+    premises::{Address, Premise, PremiseEdit, ServicePoint},
     status::Status,
-    time::LocalDate,
+    time::{Instant, LocalDate},
     values::{City, EsiId, MeterNumber, Nickname, State, Street, Unit, Zip},
 };
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use super::{
     route::{Route, example, group},
     wire::{Editable, ForStaff, Listed, Listing, Represents, Shown, Staff, View},
 };
-use crate::app::premises;
+use crate::app::premises::{self, MakePrimary};
 
 /// A premise as its account lists it.
 #[derive(Serialize, JsonSchema)]
@@ -161,7 +161,7 @@ impl Represents for PremiseDetail {
 impl Editable for PremiseDetail {
     const EDITABLE: &'static [&'static str] = PremiseEdit::MEMBERS;
     const IGNORED: &'static [&'static str] = &["servicePoints", "meters"];
-    fn read(members: &mut Members<'_, '_>, current: &Premise) -> Option<PremiseEdit> {
+    fn read(members: &mut Members<'_, '_>, current: &Premise, _: Instant) -> Option<PremiseEdit> {
         // City, state and ZIP of a premise with an ESI ID are the market's.
         if !current.service_points.is_empty() {
             let now = &current.address;

@@ -6,7 +6,7 @@ use domain::{
     input::{At, FieldError, FromInput, Members, Node, object},
     personal::Personal,
     policy::Role,
-    time::Zone,
+    time::{Instant, Zone},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -139,11 +139,15 @@ pub trait Editable: Represents<Of: Edits> {
     const EDITABLE: &'static [&'static str];
     /// Members that others report or own: ignored.
     const IGNORED: &'static [&'static str] = &[];
-    /// Reads the editable members.
-    fn read(members: &mut Members<'_, '_>, current: &Self::Of) -> Option<<Self::Of as Edits>::Edit>;
+    /// Reads the editable members, for an edit that happens now.
+    fn read(members: &mut Members<'_, '_>, current: &Self::Of, now: Instant) -> Option<<Self::Of as Edits>::Edit>;
     /// Reads them where staff edit, who may correct more.
-    fn read_for_staff(members: &mut Members<'_, '_>, current: &Self::Of) -> Option<<Self::Of as Edits>::Edit> {
-        Self::read(members, current)
+    fn read_for_staff(
+        members: &mut Members<'_, '_>,
+        current: &Self::Of,
+        now: Instant,
+    ) -> Option<<Self::Of as Edits>::Edit> {
+        Self::read(members, current, now)
     }
 }
 
@@ -151,21 +155,50 @@ pub trait Editable: Represents<Of: Edits> {
 impl<R: Editable<Of: ForStaff>> Editable for Staff<R> {
     const EDITABLE: &'static [&'static str] = R::EDITABLE;
     const IGNORED: &'static [&'static str] = R::IGNORED;
-    fn read(members: &mut Members<'_, '_>, current: &R::Of) -> Option<<R::Of as Edits>::Edit> {
-        R::read_for_staff(members, current)
+    fn read(members: &mut Members<'_, '_>, current: &R::Of, now: Instant) -> Option<<R::Of as Edits>::Edit> {
+        R::read_for_staff(members, current, now)
     }
 }
+
+/// Says of parts of a thing that they are representations of it: a part is its own wire form, and an edit of it is the
+/// thing with this part as it shall be.
+macro_rules! parts {
+    ($thing:ident: $($part:ident = $field:ident),+ $(,)?) => {$(
+        impl $crate::api::wire::Represents for $part {
+            type Of = $thing;
+            type At = <$thing as $crate::app::Thing>::Id;
+            fn of(thing: $thing, _: $crate::api::wire::View<'_>) -> Self {
+                thing.$field
+            }
+        }
+
+        impl $crate::api::wire::Editable for $part {
+            const EDITABLE: &'static [&'static str] = $part::MEMBERS;
+            const IGNORED: &'static [&'static str] = $part::IGNORED;
+            fn read(
+                members: &mut domain::input::Members<'_, '_>,
+                current: &$thing,
+                now: domain::time::Instant,
+            ) -> Option<$thing> {
+                let $field = $part::read(members, &current.$field, now)?;
+                Some($thing { $field, ..current.clone() })
+            }
+        }
+    )+};
+}
+pub(super) use parts;
 
 /// Reads an edit from a document: a whole PUT, or a PATCH merged into the `present` representation.
 pub(super) fn read_edit<R: Editable>(
     document: &Node,
     present: &Node,
     current: &R::Of,
+    now: Instant,
 ) -> Result<<R::Of as Edits>::Edit, Failure> {
     let mut errors: Vec<FieldError> = Vec::new();
     let edit = object(document, &mut At::root(&mut errors), |members| {
         members.sent_back(present, R::EDITABLE, R::IGNORED);
-        R::read(members, current)
+        R::read(members, current, now)
     });
     edit.ok_or(Failure::Fields(errors))
 }

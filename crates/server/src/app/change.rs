@@ -4,6 +4,7 @@
 use domain::{
     events::{Event, Events},
     ids::CustomerId,
+    time::Instant,
 };
 use store::{Act, Change, Founder, Guarded, Scope, Session, StoreError, Transaction, idempotency::IdempotencyKey};
 
@@ -197,7 +198,7 @@ pub trait Edits: Thing {
 /// An edit, made from the present state by the surface.
 struct Editing<F>(F);
 
-impl<T: Edits, F: Fn(&T) -> Result<T::Edit, Failure> + Send + Sync> Operation<T> for Editing<F> {
+impl<T: Edits, F: Fn(&T, Instant) -> Result<T::Edit, Failure> + Send + Sync> Operation<T> for Editing<F> {
     async fn perform(
         &self,
         _: &App,
@@ -205,7 +206,7 @@ impl<T: Edits, F: Fn(&T) -> Result<T::Edit, Failure> + Send + Sync> Operation<T>
         id: T::Id,
         current: &T,
     ) -> Result<Effect<T::Id>, Failure> {
-        let edit = (self.0)(current)?;
+        let edit = (self.0)(current, tx.now())?;
         let changes = current.changes(&edit);
         if changes.is_empty() {
             return Ok(Effect::Nothing(id));
@@ -216,12 +217,12 @@ impl<T: Edits, F: Fn(&T) -> Result<T::Edit, Failure> + Send + Sync> Operation<T>
     }
 }
 
-/// Edits a thing; `read` makes the edit from the present state under its lock.
+/// Edits a thing; `read` makes the edit from the present state under its lock, and the present time.
 pub async fn edit<T: Edits>(
     app: &App,
     scope: &Scope,
     id: T::Id,
-    read: impl Fn(&T) -> Result<T::Edit, Failure> + Send + Sync,
+    read: impl Fn(&T, Instant) -> Result<T::Edit, Failure> + Send + Sync,
 ) -> Result<T, Failure> {
     let ask = Ask { scope, check: &|_: &T| Ok(()), once: None };
     match change(app, ask, id, &Editing(read)).await? {

@@ -7,7 +7,7 @@ use domain::{
     ids::CustomerId,
     input::FieldError,
     preferences::{
-        AutoPay, Bounce, BounceKind, Channel, Edit, EmailStatus, PaymentMethod, PaymentMethods, PaymentMethodsReport,
+        AutoPay, Bounce, BounceKind, Channel, EmailStatus, PaymentMethod, PaymentMethods, PaymentMethodsReport,
         Preferences,
     },
     tasks::TaskKind,
@@ -31,22 +31,20 @@ impl Thing for Preferences {
 }
 
 impl Edits for Preferences {
-    type Edit = Edit;
-    fn changes(&self, edit: &Edit) -> Vec<&'static str> {
+    /// All of them, as they shall be.
+    type Edit = Self;
+    fn changes(&self, edit: &Self) -> Vec<&'static str> {
         edit.changes(self)
     }
-    async fn store(&self, change: &mut Change<'_>, edit: &Edit, changes: &[&'static str]) -> Result<(), Failure> {
-        if let Edit::All(edit) = edit
-            && changes.contains(&"autoPay")
-        {
+    async fn store(&self, change: &mut Change<'_>, edit: &Self, changes: &[&'static str]) -> Result<(), Failure> {
+        if changes.contains(&"autoPay") {
             let known = preferences::payment_methods(change).await?;
             let known: &Vec<PaymentMethod> = change.peek(&known);
             edit.auto_pay.check(known).map_err(|error| {
                 Failure::Fields(vec![FieldError { pointer: "/autoPay/paymentMethodId".into(), ..error }])
             })?;
         }
-        let now = change.now();
-        Ok(preferences::update(change, &edit.apply(self, now)).await?)
+        Ok(preferences::update(change, edit).await?)
     }
     fn event(&self) -> Event {
         Event::new(EventType::PreferencesUpdated, Subject::Customer)

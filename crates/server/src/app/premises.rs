@@ -3,7 +3,8 @@
 use domain::{
     events::{Event, EventType, Events, Subject},
     ids::{AccountId, PremiseId},
-    premises::{MakePrimary, Premise, PremiseEdit},
+    input,
+    premises::{Premise, PremiseEdit},
     status::Status,
 };
 use store::{Change, Guarded, Scope, Session, StoreError, Transaction, premises};
@@ -57,6 +58,11 @@ pub async fn of_account(
     found.ok_or(Failure::NotFound)
 }
 
+input! {
+    /// A premise becomes the primary one of its account; done again it changes nothing.
+    MakePrimary {}
+}
+
 impl Operation<Premise> for MakePrimary {
     async fn perform(
         &self,
@@ -69,11 +75,9 @@ impl Operation<Premise> for MakePrimary {
         if current.is_primary {
             return Ok(Effect::Nothing(id));
         }
-        let account = current.account;
-        let demoted = premises::make_primary(&mut tx.own(), account, id).await?;
-        let told = |(premise, version)| updated(account, premise).changed(vec!["isPrimary"]).version(version);
-        let mut events: Vec<Event> = demoted.into_iter().map(told).collect();
-        events.push(updated(account, id).changed(vec!["isPrimary"]));
-        Ok(Effect::Done(id, Events::Of(events)))
+        let event = |premise| updated(current.account, premise).changed(vec!["isPrimary"]);
+        let demoted = premises::make_primary(&mut tx.own(), current.account, id).await?;
+        let demoted = demoted.into_iter().map(|(premise, version)| event(premise).version(version));
+        Ok(Effect::Done(id, Events::Of(demoted.chain([event(id)]).collect())))
     }
 }
