@@ -177,7 +177,7 @@ impl Editable for PremiseDetail {
         }
         PremiseEdit::read(members)
     }
-    fn read_for_staff(members: &mut Members<'_, '_>, _: &Premise) -> Option<PremiseEdit> {
+    fn read_for_staff(members: &mut Members<'_, '_>, _: &Premise, _: Instant) -> Option<PremiseEdit> {
         PremiseEdit::read(members)
     }
 }

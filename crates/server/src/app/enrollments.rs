@@ -9,7 +9,7 @@ use domain::{
     input::{FieldError, Named},
     jobs::Task,
     market::{Answer, Cause, Rejection, RequestKind},
-    preferences::{Communication, CommunicationEdit, Edit, Preferences, PreferencesEdit},
+    preferences::Preferences,
     premises::Premise,
     status::{Status, StatusReason},
     tasks::TaskKind,
@@ -141,15 +141,11 @@ async fn come_back(
     let told = enrollments::is_told(&mut tx.own()).await?;
     let mut events = Vec::new();
     events.extend(correct(tx, current, &application.profile).await?);
-    let Preferences { bill_delivery, notifications, auto_pay, communication, .. } = present(tx, ()).await?;
-    let mailing_address = application.mailing_address.clone();
-    let all = Edit::All(PreferencesEdit { bill_delivery, notifications, auto_pay, mailing_address });
-    let Communication { sms_consent, marketing_consent, .. } = communication;
-    let language = CommunicationEdit { language: application.language, sms_consent, marketing_consent };
-    for edit in [all, Edit::Communication(language)] {
-        let current: Preferences = present(tx, ()).await?;
-        events.extend(correct(tx, &current, &edit).await?);
-    }
+    let stored: Preferences = present(tx, ()).await?;
+    let mut wanted = stored.clone();
+    wanted.mailing_address = application.mailing_address.clone();
+    wanted.communication.language = application.language;
+    events.extend(correct(tx, &stored, &wanted).await?);
     if current.status == Status::Inactive {
         let now = tx.now();
         customers::set_status(&mut tx.own(), Status::Inactive, Some(now)).await?;
