@@ -25,6 +25,7 @@ pub mod policy;
 pub mod preferences;
 pub mod premises;
 pub mod readings;
+pub mod search;
 pub mod status;
 pub mod tasks;
 pub mod time;

@@ -16,6 +16,9 @@ impl Instant {
     /// The earliest instant that both engines hold: the year 1.
     pub const EARLIEST: Self = Self(-62_135_596_800_000_000);
 
+    /// Later than everything that either engine holds: the year 9999 is over.
+    pub const LATEST: Self = Self(253_402_300_799_999_999);
+
     /// From microseconds since the epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)

@@ -34,6 +34,8 @@ CREATE TABLE customer (
     updated_at INTEGER NOT NULL,
     sealed BLOB NOT NULL
 ) STRICT;
+-- The order of a search.
+CREATE INDEX customer_created ON customer (created_at, customer_id);
 CREATE INDEX customer_updated ON customer (updated_at, customer_id);
 
 -- Keyed hashes of normalised values: equality without the value.

@@ -7,18 +7,20 @@ use domain::{
     personal::Personal,
     policy::Categories,
     preferences::Preferences,
+    search::name_words,
     status::Status,
     time::Instant,
-    values::{BusinessName, EmailAddress, PersonName, PhoneNumber, fold, fold_email, fold_phone},
+    values::{BusinessName, EmailAddress, PersonName, PhoneNumber},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Founder, Guarded, Scope, Session, Store, StoreError,
     accounts::{self, AccountRow},
-    db::{Columns, Text, Tx, columns, named_columns, params, sql, statements},
+    db::{Columns, Reader, Text, Tx, columns, named_columns, params, sql, statements},
     ids, preferences,
     sealed::{self, SealedRow, reveal},
+    search::{self, Lookup},
 };
 
 named_columns! { CustomerType }
@@ -37,6 +39,20 @@ statements! {
         LEFT JOIN account a ON a.customer_id = c.customer_id
         WHERE c.customer_id = $1
         ORDER BY a.account_id")};
+    [heavy] MANY = {
+        sqlite sql!("SELECT c.customer_id, k.wrapped, " [CustomerRow] ", " [AccountRow] "
+            FROM customer c
+            JOIN customer_key k ON k.customer_id = c.customer_id
+            LEFT JOIN account a ON a.customer_id = c.customer_id
+            WHERE c.customer_id IN (SELECT value FROM json_each($1))
+            ORDER BY c.created_at, c.customer_id, a.account_id"),
+        postgres sql!("SELECT c.customer_id, k.wrapped, " [CustomerRow] ", " [AccountRow] "
+            FROM customer c
+            JOIN customer_key k ON k.customer_id = c.customer_id
+            LEFT JOIN account a ON a.customer_id = c.customer_id
+            WHERE c.customer_id = ANY($1)
+            ORDER BY c.created_at, c.customer_id, a.account_id")
+    };
     INSERT_KEY = {"INSERT INTO customer_key (customer_id, wrapped, created_at) VALUES ($1, $2, $3)"};
     INSERT = {"INSERT INTO customer (customer_id, type, status, version, event_sequence, created_at, updated_at, sealed)
         VALUES ($1, $2, $3, 1, 0, $4, $4, $5)"};
@@ -118,45 +134,63 @@ pub(crate) fn open_profile(key: &DataKey, customer: CustomerId, record: &[u8]) -
     Ok(sealed::open::<CustomerSealedV1>(key, customer, customer.get(), record)?.open())
 }
 
-/// The look-up hashes of a customer: (kind, hash). Whole words here; the search brings its prefixes.
-pub(crate) fn lookups(store: &Store, edit: &CustomerEdit) -> Vec<(&'static str, [u8; 32])> {
+/// The look-up rows of a customer's own row.
+pub(crate) fn lookups(store: &Store, edit: &CustomerEdit) -> Vec<Lookup> {
     let CustomerSealedV1 { first_name, last_name, business_name, email, phone } = CustomerSealedV1::of(edit);
-    let key = store.keyring.lookup();
-    let mut hashes = Vec::new();
-    for name in [first_name, last_name, business_name].into_iter().flatten() {
-        let folded = fold(&name);
-        hashes.extend(folded.split(' ').map(|word| ("name", key.tag("name", &[word.as_bytes()]))));
-    }
-    hashes.extend(email.map(|email| ("email", key.tag("email", &[fold_email(&email).as_bytes()]))));
-    let phone = phone.and_then(|phone| fold_phone(&phone));
-    hashes.extend(phone.map(|phone| ("phone", key.tag("phone", &[phone.as_bytes()]))));
-    hashes
+    let names = [first_name, last_name, business_name].into_iter().flatten();
+    let mut rows: Vec<Lookup> =
+        names.flat_map(|name| search::of_words(store, search::NAME, name_words(&name))).collect();
+    rows.extend(email.map(|email| search::of_email(store, &email)));
+    rows.extend(phone.and_then(|phone| search::of_phone(store, &phone)));
+    rows
 }
 
 /// A customer's profile with the list of accounts.
 pub async fn find(session: &mut Session<'_>) -> Result<Option<Guarded<Customer>>, StoreError> {
     let rows = session.own(&FIND, params![]).await?;
-    let id = session.customer();
-    let mut customer: Option<Customer> = None;
+    let (id, mut found) = (session.customer(), Vec::new());
     for row in rows {
         let mut row = row.read();
         let wrapped: Vec<u8> = row.get()?;
-        let key = session.key(&wrapped)?;
-        let CustomerRow { status, created_at, version, sealed } = CustomerRow::read(&mut row)?;
-        if customer.is_none() {
-            let (name, email, phone) = open_profile(&key, id, &sealed)?;
-            let name = name.ok_or_else(|| row.corrupt("has no name of its kind"))?;
-            customer = Some(Customer { id, name, email, phone, status, created_at, version, accounts: Vec::new() });
-        }
-        if let Some(customer) = &mut customer
-            && let Some(account) = AccountRow::read_outer(&mut row)?
-        {
-            let AccountRow { account_id: account, account_number: number, status, version: _, sealed } = account;
-            let nickname = accounts::open_nickname(&key, id, account, &sealed)?;
-            customer.accounts.push(AccountEntry { id: account, number, nickname, status });
-        }
+        add(&mut found, id, &*session.key(&wrapped)?, &mut row)?;
     }
-    Ok(customer.map(|customer| session.guard(customer, Categories::PROFILE | Categories::ACCOUNT)))
+    Ok(found.into_iter().next().map(|customer| session.guard(customer, CATEGORIES)))
+}
+
+/// The profiles of many customers, in the order in which they came.
+pub(crate) async fn many(store: &Store, ids: Vec<i64>) -> Result<Vec<Guarded<Customer>>, StoreError> {
+    let mut found = Vec::new();
+    for row in store.db.read(&MANY, params![ids]).await? {
+        let mut row = row.read();
+        let (id, wrapped): (CustomerId, Vec<u8>) = (row.get()?, row.get()?);
+        add(&mut found, id, &*store.keyring.data_key(id, &wrapped)?, &mut row)?;
+    }
+    Ok(found
+        .into_iter()
+        .map(|customer| (customer.id, customer))
+        .map(|(id, c)| Guarded::new(c, id, CATEGORIES))
+        .collect())
+}
+
+/// What a profile reveals.
+const CATEGORIES: Categories = Categories::PROFILE.union(Categories::ACCOUNT);
+
+/// Adds a row: a customer whom the row before was not about, or one more account of them.
+fn add(found: &mut Vec<Customer>, id: CustomerId, key: &DataKey, row: &mut Reader) -> Result<(), StoreError> {
+    let CustomerRow { status, created_at, version, sealed } = CustomerRow::read(row)?;
+    if found.last().is_none_or(|last| last.id != id) {
+        let (name, email, phone) = sealed::open::<CustomerSealedV1>(key, id, id.get(), &sealed)?.open();
+        let name = name.ok_or_else(|| row.corrupt("has no name of its kind"))?;
+        found.push(Customer { id, name, email, phone, status, created_at, version, accounts: Vec::new() });
+    }
+    if let Some(customer) = found.last_mut()
+        && let Some(account) = AccountRow::read_outer(row)?
+    {
+        let AccountRow { account_id: account, account_number: number, status, version: _, sealed } = account;
+        let nickname = accounts::open_nickname(key, id, account, &sealed)?;
+        customer.accounts.push(AccountEntry { id: account, number, nickname, status });
+    }
+    Ok(())
 }
 
 /// A customer to be made.
@@ -235,11 +269,7 @@ pub async fn set_status(change: &mut Change<'_>, status: Status, since: Option<I
 pub(crate) const OWN_ROW: i64 = 0;
 
 /// Replaces the look-up hashes that follow from one row: the customer's own, or a premise's.
-pub(crate) async fn set_lookups(
-    change: &mut Change<'_>,
-    subject: i64,
-    lookups: Vec<(&'static str, [u8; 32])>,
-) -> Result<(), StoreError> {
+pub(crate) async fn set_lookups(change: &mut Change<'_>, subject: i64, lookups: Vec<Lookup>) -> Result<(), StoreError> {
     change.change(&DROP_LOOKUPS, params![subject]).await?;
     let key_id = change.store.keyring.lookup().id();
     for (kind, hash) in lookups {

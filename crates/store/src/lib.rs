@@ -39,6 +39,7 @@ pub mod readings;
 pub mod schema;
 mod scope;
 mod sealed;
+pub mod search;
 pub mod seed;
 mod session;
 pub mod supervise;
@@ -100,6 +101,7 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         outbox::STATEMENTS,
         preferences::STATEMENTS,
         premises::STATEMENTS,
+        search::STATEMENTS,
         session::STATEMENTS,
         tasks::STATEMENTS,
         transaction::STATEMENTS,

@@ -191,6 +191,7 @@ pub async fn add(change: &mut Change<'_>, new: New<'_>) -> Result<PremiseId, Sto
     let sealed = premises::seal(&*change.own_key().await?, change.customer(), id, None, address)?;
     change.change_one(&INSERT, params![id, account, start, start_at, now, sealed]).await?;
     change.change_one(&OWNER, params![id]).await?;
+    premises::set_lookups(change, id, address).await?;
     for point in points {
         place(change, id, *point).await?;
     }

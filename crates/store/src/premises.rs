@@ -9,6 +9,7 @@ use domain::{
     personal::Personal,
     policy::Categories,
     premises::{Address, Premise, PremiseEdit, ServicePoint},
+    search::street_words,
     status::Status,
     time::{Instant, LocalDate},
     values::{City, EsiId, Nickname, State, Street, Unit, Zip},
@@ -16,10 +17,11 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Guarded, Session, StoreError,
+    Change, Guarded, Session, Store, StoreError, customers,
     db::{Columns, Row, columns, params, sql, statements},
     meters::{METERS_OF_PREMISE, MeterRow},
     sealed::{self, SealedRow, reveal},
+    search::{self, Lookup},
 };
 
 columns! {
@@ -274,13 +276,29 @@ pub async fn in_service(change: &mut Change<'_>, account: AccountId, on: LocalDa
     Ok(rows.into_iter().next().map(|row| row.read().get()).transpose()?.unwrap_or_default())
 }
 
+/// The look-up rows of a premise. They stand under its id, so that another address replaces them.
+pub(crate) fn lookups(store: &Store, address: &Address) -> Vec<Lookup> {
+    search::of_words(store, search::STREET, street_words(&reveal!(&address.street)))
+}
+
+/// Replaces the look-up rows of a premise, wherever its address is written.
+pub(crate) async fn set_lookups(
+    change: &mut Change<'_>,
+    premise: PremiseId,
+    address: &Address,
+) -> Result<(), StoreError> {
+    let rows = lookups(change.store, address);
+    customers::set_lookups(change, premise.get(), rows).await
+}
+
 /// Stores an edit of a premise.
 pub async fn update(change: &mut Change<'_>, premise: PremiseId, edit: &PremiseEdit) -> Result<(), StoreError> {
     let PremiseEdit { nickname, street, unit, city, state, zip } = edit.clone();
     let (key, address) = (change.own_key().await?, Address { street, unit, city, state, zip });
     let sealed = seal(&key, change.customer(), premise, nickname.as_ref(), &address)?;
     let now = change.now();
-    Ok(change.change_one(&UPDATE, params![premise, sealed, now]).await?)
+    change.change_one(&UPDATE, params![premise, sealed, now]).await?;
+    set_lookups(change, premise, &address).await
 }
 
 /// Moves the primary flag to a premise of the account. Returns the premises that lost it, with their versions.

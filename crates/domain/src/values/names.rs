@@ -21,6 +21,12 @@ fn state(text: &str) -> Result<String, FieldError> {
     Err(FieldError::new("invalid-state", "Enter the two letters of a state, such as TX."))
 }
 
+fn search_text(text: &str) -> Result<String, FieldError> {
+    let text = free_text(text, 100)?;
+    crate::search::check_prefixes(&text)?;
+    Ok(text)
+}
+
 fn zip(text: &str) -> Result<String, FieldError> {
     let text = text.trim();
     let shape = match text.as_bytes() {
@@ -44,6 +50,9 @@ personal_types! {
     /// The name of a person or business as it stands on a letter: 1 to 201 characters.
     FullName by |text| free_text(text, 201), schema
         {"type": "string", "minLength": 1, "maxLength": 201, "pattern": line_pattern(), "examples": ["John Smith"]};
+    /// Words that a name or a street is searched by: 1 to 100 characters. A word with an asterisk behind it is a prefix.
+    SearchText by search_text, schema
+        {"type": "string", "minLength": 1, "maxLength": 100, "pattern": line_pattern(), "examples": ["smith", "obri*"]};
     /// What a customer calls an account or a premise: 1 to 60 characters.
     Nickname by |text| free_text(text, 60), schema
         {"type": "string", "minLength": 1, "maxLength": 60, "pattern": line_pattern(), "examples": ["Lake house"]};

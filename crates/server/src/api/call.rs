@@ -363,11 +363,16 @@ impl<P, Q, B, S> Call<P, Q, B, S> {
     }
 
     fn binding(&self) -> Binding<'_> {
+        self.bound_to(&self.head.filters)
+    }
+
+    /// What binds a cursor to filters that do not stand in the query.
+    pub(super) fn bound_to<'a>(&'a self, filters: &'a str) -> Binding<'a> {
         Binding {
             key: self.app.store.keyring().token(),
             caller: &self.head.caller,
             resource: self.head.resource.as_deref().unwrap_or_default(),
-            filters: &self.head.filters,
+            filters,
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod problem;
 mod readings;
 mod reports;
 pub mod route;
+mod search;
 mod usage;
 pub mod wire;
 
@@ -63,6 +64,7 @@ use crate::app::App;
 pub fn routes() -> Vec<Route> {
     let slices = [
         customers::routes(),
+        search::routes(),
         identities::routes(),
         claims::routes(),
         accounts::routes(),

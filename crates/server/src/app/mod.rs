@@ -23,6 +23,7 @@ pub mod occupancies;
 pub mod preferences;
 pub mod premises;
 pub mod readings;
+pub mod search;
 pub mod usage;
 
 use std::sync::Arc;

@@ -113,6 +113,7 @@ const SAMPLES: &[Sample] = &[
         r#"{"readings":[{"meterId":3001,"register":"delivered","readAt":"2025-06-01T06:00:00Z","value":2000,"quality":"actual","reportedAt":"2025-06-01T07:00:00Z"}]}"#,
         Goes::Always,
     ),
+    sampled("searchCustomers", &[], 1, r#"{"accountNumber":"1234567890","name":"smith"}"#, Goes::Nothing),
     sampled("activateCustomer", &[("customerId", 1)], 1, "{}", Goes::Nothing),
     sampled("deactivateCustomer", &[("customerId", 11)], 11, r#"{"reason":"moved"}"#, Goes::Once(409)),
     sampled("openAccount", &[("customerId", 10)], 10, "{}", Goes::Always),

@@ -15,6 +15,7 @@ use crate::{
     links, preferences,
     premises::{self, ServicePointSealedV1},
     sealed,
+    search::Lookup,
 };
 
 /// Inserts of whole tables: rows one by one on SQLite, one array a column on PostgreSQL. Each column has its
@@ -155,6 +156,8 @@ struct Owner<'a> {
     store: &'a Store,
     id: CustomerId,
     key: Arc<DataKey>,
+    /// When the customer came: look-up rows carry it.
+    created_at: Instant,
 }
 
 /// Makes the rows of some customers, each under a data key of its own.
@@ -172,19 +175,13 @@ impl Rows {
             customer;
         let (id, created_at, number) = (*id, *created_at, id.get());
         let wrapped = store.keyring.new_data_key(id, &*store.random)?;
-        let owner = Owner { store, id, key: store.keyring.data_key(id, &wrapped)? };
+        let owner = Owner { store, id, key: store.keyring.data_key(id, &wrapped)?, created_at };
         self.keys.push(params![number, wrapped, created_at]);
         let kind = edit.name.kind();
         let sealed = customers::seal(&owner.key, id, edit)?;
         let (since, name) = (*inactive_since, status.name());
         self.customers.push(params![number, kind, name, since, 1_i64, 0_i64, created_at, created_at, sealed]);
-        let mut lookups = customers::lookups(store, edit);
-        // A name may hold a word twice; the array insert has no ON CONFLICT.
-        lookups.sort_unstable();
-        lookups.dedup();
-        let key_id = store.keyring.lookup().id();
-        let row = |(kind, hash)| params![number, customers::OWN_ROW, kind, key_id, hash, created_at];
-        self.lookups.extend(lookups.into_iter().map(row));
+        self.look_up(&owner, customers::OWN_ROW, customers::lookups(store, edit));
         for (issuer, subject) in links {
             let hash = links::subject_hash(store, issuer, subject);
             self.links.push(params![issuer.as_str(), hash, number, created_at]);
@@ -197,6 +194,15 @@ impl Rows {
             self.payment_methods.push(params![number, row_id, method.as_str(), expires.clone(), created_at, sealed]);
         }
         accounts.iter().try_for_each(|account| self.account(&owner, account))
+    }
+
+    fn look_up(&mut self, owner: &Owner<'_>, subject: i64, mut lookups: Vec<Lookup>) {
+        // A person may be called one word twice; the array insert has no ON CONFLICT.
+        lookups.sort_unstable();
+        lookups.dedup();
+        let key_id = owner.store.keyring.lookup().id();
+        let row = |(kind, hash)| params![owner.id, subject, kind, key_id, hash, owner.created_at];
+        self.lookups.extend(lookups.into_iter().map(row));
     }
 
     fn account(&mut self, owner: &Owner<'_>, account: &NewAccount) -> Result<(), StoreError> {
@@ -242,6 +248,7 @@ impl Rows {
             sealed
         ]);
         self.premise_owners.push(params![*id, owner.id]);
+        self.look_up(owner, id.get(), premises::lookups(owner.store, address));
         service_points.iter().try_for_each(|point| self.service_point(owner, (*id, address), (*start, *end), point))
     }
 

@@ -2,6 +2,7 @@
 
 mod claims;
 mod identities;
+mod search;
 
 use domain::time::{Clock, HOUR};
 use serde_json::{Value, json};
