@@ -24,6 +24,7 @@ pub mod personal;
 pub mod policy;
 pub mod preferences;
 pub mod premises;
+pub mod questions;
 pub mod readings;
 pub mod search;
 pub mod status;

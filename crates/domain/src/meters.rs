@@ -1,5 +1,8 @@
 //! Meters: installed at a service point, seen by a customer only through an occupancy.
 
+mod operations;
+
+pub use self::operations::*;
 use crate::{
     ids::{AccountId, MeterId, PremiseId, ServicePointId},
     named_enum,

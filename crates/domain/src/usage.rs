@@ -299,4 +299,6 @@ fn together(one: Bucket, other: Bucket) -> Bucket {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -35,6 +35,7 @@ pub mod outbox;
 mod partitions;
 pub mod preferences;
 pub mod premises;
+pub mod questions;
 pub mod readings;
 pub mod schema;
 mod scope;
@@ -94,7 +95,6 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         jobs::STATEMENTS,
         links::STATEMENTS,
         market::STATEMENTS,
-        meters::STATEMENTS,
         moves::STATEMENTS,
         occupancies::STATEMENTS,
         open::STATEMENTS,
@@ -102,11 +102,13 @@ pub(crate) fn slices() -> Vec<&'static [&'static db::Sql]> {
         preferences::STATEMENTS,
         premises::STATEMENTS,
         search::STATEMENTS,
+        questions::STATEMENTS,
         session::STATEMENTS,
         tasks::STATEMENTS,
         transaction::STATEMENTS,
     ];
     slices.extend(audit::LISTS);
+    slices.extend(meters::LISTS);
     slices.extend(readings::LISTS);
     slices.extend(seed::LISTS);
     slices

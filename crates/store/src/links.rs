@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     customers::{Identities, LinkedIdentity, LoginSubject},
-    ids::{AccountId, CustomerId, EnrollmentId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
+    ids::{AccountId, CustomerId, EnrollmentId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId, TaskId},
     policy::{Categories, Identity},
     time::{Instant, SECOND},
 };
@@ -53,6 +53,7 @@ statements! {
     OF_PREMISE = {"SELECT customer_id FROM premise_owner WHERE premise_id = $1"};
     OF_OTHER = {"SELECT customer_id FROM owner WHERE kind = $1 AND id = $2"};
     OWN = {"INSERT INTO owner (customer_id, kind, id) VALUES ($1, $2, $3)"};
+    OF_TASK = {"SELECT customer_id FROM task WHERE task_id = $1 AND customer_id IS NOT NULL"};
     OF_METER = {"SELECT h.customer_id FROM meter m JOIN service_point_holder h ON h.service_point_id = m.service_point_id
         WHERE m.meter_id = $1"};
 }
@@ -74,6 +75,8 @@ pub enum Resource {
     Request(RequestId),
     /// An enrolment.
     Enrollment(EnrollmentId),
+    /// A task, or the question that has its id.
+    Task(TaskId),
 }
 
 impl Store {
@@ -88,6 +91,7 @@ impl Store {
             Resource::Request(id) => self.db.read(&OF_OTHER, params!["request", id]).await?,
             Resource::Meter(id) => self.db.read(&OF_METER, params![id]).await?,
             Resource::Enrollment(id) => self.db.read(&OF_OTHER, params!["enrollment", id]).await?,
+            Resource::Task(id) => self.db.read(&OF_TASK, params![id]).await?,
         };
         Ok(rows.into_iter().next().map(|row| row.read().get()).transpose()?)
     }

@@ -1,5 +1,7 @@
 //! Meters, seen through an occupancy.
 
+mod site;
+
 use domain::{
     ids::{AccountId, Id, MeterId, PremiseId, ServicePointId},
     meters::{Meter, MeterStatus, MeterType, Registers, Served},
@@ -12,11 +14,16 @@ use domain::{
 
 use crate::{
     Guarded, Session, StoreError,
-    db::{Columns, DbError, Reader, columns, named_columns, params, sql, statements},
+    db::{Columns, DbError, Reader, Sql, columns, named_columns, params, sql, statements},
     premises::{self, PremiseRow},
 };
 
+pub use self::site::{AnyMeter, Site, point_of};
+
 named_columns! { MeterType, MeterStatus, Registers }
+
+/// Every statement of this slice.
+pub(crate) static LISTS: &[&[&Sql]] = &[STATEMENTS, site::STATEMENTS];
 
 columns! {
     /// A meter's own columns.

@@ -1,6 +1,6 @@
 //! Readings of registers, reached only through a meter that an occupancy of the scope's customer sees.
 
-mod parked;
+pub(crate) mod parked;
 mod report;
 
 use domain::{
@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub use self::report::{Received, report};
+pub(crate) use self::report::{Taken, take};
 
 /// Every statement of this slice.
 pub(crate) static LISTS: &[&[&Sql]] = &[STATEMENTS, report::STATEMENTS, parked::STATEMENTS];

@@ -90,6 +90,7 @@ mod tests {
         moves::MoveSealedV1,
         preferences::{PaymentMethodSealedV1, PreferenceSealedV1},
         premises::{PremiseSealedV1, ServicePointSealedV1},
+        questions::QuestionSealedV1,
     };
 
     /// The key of the fixtures: sealed for customer 1, row 7.
@@ -139,6 +140,7 @@ mod tests {
             r#"{"forwarding":{"street":"PO Box 1234","city":"Anytown","state":"TX","zip":"75001"},"message":"The place has another meter."}"#;
         EnrollmentSealedV1 "enrollment.v1.hex" =>
             r#"{"documents":[{"name":"terms-of-service","version":"2024-06"}],"message":"The place has another meter."}"#;
+        QuestionSealedV1 "question.v1.hex" => r#"{"text":"We were away.","answer":null}"#;
         IdempotencySealedV1 "idempotency.v1.hex" => r#"{"answer":"{}"}"#;
     }
 }

@@ -3,17 +3,31 @@
 use domain::{
     ids::{CustomerId, TaskId},
     input::Named,
-    tasks::{About, TaskKind},
+    tasks::{About, Task, TaskKind, TaskStatus, Topic},
     time::Instant,
 };
 
 use crate::{
-    Batch, Change, StoreError,
-    db::{Tx, params, statements},
+    Batch, Change, Store, StoreError,
+    db::{Columns, DbError, Row, Tx, columns, named_columns, params, sql, statements},
     ids,
+    readings::parked,
 };
 
+named_columns! { TaskKind, TaskStatus, Topic }
+
+columns! {
+    /// A task's columns.
+    TaskRow of "t" {
+        task_id: TaskId, kind: TaskKind, customer_id: Option<CustomerId>, subject_kind: Topic, subject_id: i64,
+        status: TaskStatus, opened_at: Instant, closed_at: Option<Instant>,
+    }
+}
+
 statements! {
+    LIST = {sql!("SELECT " [TaskRow] " FROM task t WHERE t.status = $1 AND (t.kind = $2 OR $2 = '')
+        AND (t.opened_at, t.task_id) > ($3, $4) ORDER BY t.opened_at, t.task_id LIMIT $5")};
+    FIND = {sql!("SELECT " [TaskRow] " FROM task t WHERE t.task_id = $1")};
     WAITING = {"SELECT task_id FROM task WHERE subject_kind = $1 AND subject_id = $2 AND kind = $3 AND status = 'open'
         ORDER BY task_id LIMIT 1"};
     OPEN = {"INSERT INTO task (task_id, kind, customer_id, subject_kind, subject_id, status, opened_at)
@@ -21,6 +35,63 @@ statements! {
     CLOSE_ALL = {"UPDATE task SET status = 'done', closed_at = $4
         WHERE subject_kind = $1 AND subject_id = $2 AND kind = $3 AND status = 'open'"};
     CLOSE = {"UPDATE task SET status = 'done', closed_at = $2 WHERE task_id = $1 AND status = 'open'"};
+}
+
+/// Which page of tasks.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Those that wait, or those that are done.
+    pub status: TaskStatus,
+    /// Of one kind only.
+    pub kind: Option<TaskKind>,
+    /// Behind this one: when it was opened, and its id.
+    pub after: Option<(Instant, i64)>,
+    /// How many at most.
+    pub limit: i64,
+}
+
+fn decode(row: Row) -> Result<Task, DbError> {
+    let TaskRow {
+        task_id: id,
+        kind,
+        customer_id: customer,
+        subject_kind: topic,
+        subject_id,
+        status,
+        opened_at,
+        closed_at,
+    } = TaskRow::read(&mut row.read())?;
+    Ok(Task { id, kind, customer, about: About { topic, id: subject_id }, status, opened_at, closed_at })
+}
+
+impl Store {
+    /// A page of tasks, oldest first. They hold nothing personal: ids and listed codes.
+    pub async fn tasks(&self, page: Page) -> Result<Vec<Task>, StoreError> {
+        let Page { status, kind, after, limit } = page;
+        let (at, id) = after.unwrap_or((Instant::EARLIEST, 0));
+        let rows = params![status, kind.map_or("", TaskKind::name), at, id, limit];
+        Ok(self.db.read(&LIST, rows).await?.into_iter().map(decode).collect::<Result<_, _>>()?)
+    }
+
+    /// A task.
+    pub async fn task(&self, task: TaskId) -> Result<Option<Task>, StoreError> {
+        Ok(self.db.read(&FIND, params![task]).await?.into_iter().next().map(decode).transpose()?)
+    }
+}
+
+/// Closes a task that somebody has looked at, with what waits for it; whether it was still open.
+pub async fn look_at(batch: &mut Batch<'_>, task: &Task) -> Result<bool, StoreError> {
+    let (now, id) = (batch.now(), task.id);
+    if let Some(customer) = task.customer {
+        batch.compared(customer);
+    }
+    if !close(batch.tx(), now, id).await? {
+        return Ok(false);
+    }
+    if task.kind == TaskKind::UnmatchedReading {
+        parked::drop_parked(batch.tx(), id).await?;
+    }
+    Ok(true)
 }
 
 impl Change<'_> {

@@ -334,7 +334,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Notes that what was sent was compared with a customer's rows: the answer tells something of them.
-    pub(crate) fn compared(&mut self, customer: CustomerId) {
+    pub fn compared(&mut self, customer: CustomerId) {
         self.touched.insert(customer);
     }
 

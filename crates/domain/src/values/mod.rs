@@ -15,8 +15,8 @@ pub use contact::{EmailAddress, PhoneNumber, fold_email, fold_phone};
 pub use decimal::{Money, Quantity};
 pub use esi::{EsiId, EsiIds, WiresCompanies, WiresCompany};
 pub use names::{
-    BusinessName, City, FullName, Label, Nickname, PersonName, Remark, SearchText, State, Street, StreetLines, Unit,
-    Zip,
+    BusinessName, City, FullName, Label, Message, Nickname, PersonName, Remark, SearchText, State, Street, StreetLines,
+    Unit, Zip,
 };
 pub use numbers::{AccountNumber, MeterNumber, RejectionCode, TransactionId};
 pub use text::fold;

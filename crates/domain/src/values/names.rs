@@ -78,6 +78,9 @@ personal_types! {
     /// What a neighbour says to a person about something: 1 to 300 characters.
     Remark by |text| free_text(text, 300), schema
         {"type": "string", "minLength": 1, "maxLength": 300, "pattern": line_pattern(), "examples": ["The place has another meter."]};
+    /// What a customer and staff write to each other: 1 to 1,000 characters.
+    Message by |text| free_text(text, 1_000), schema
+        {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": line_pattern(), "examples": ["We were away."]};
     /// How a payment method is shown, such as `Visa ending 4242`: 1 to 100 characters.
     Label by |text| free_text(text, 100), schema
         {"type": "string", "minLength": 1, "maxLength": 100, "pattern": line_pattern(), "examples": ["Visa ending 4242"]};

@@ -1,5 +1,7 @@
 //! Meters.
 
+mod staff;
+
 use domain::{
     ids::{MeterId, PremiseId},
     meters::{Meter, MeterStatus, MeterType},
@@ -58,6 +60,19 @@ struct PremiseOfMeter {
     zip: Shown<Zip>,
 }
 
+/// Where a premise is.
+fn place(premise: Premise) -> PremiseOfMeter {
+    let Address { street, unit, city, state, zip } = premise.address;
+    PremiseOfMeter {
+        premise_id: premise.id,
+        street: Shown(street),
+        unit: unit.map(Shown),
+        city: Shown(city),
+        state: Shown(state),
+        zip: Shown(zip),
+    }
+}
+
 impl MeterDetail {
     fn new(meter: Meter, premise: Option<PremiseOfMeter>, zone: &Zone) -> Self {
         let Meter { id, number, kind, status, installed_on, last_reading, .. } = meter;
@@ -79,16 +94,7 @@ impl Represents for MeterDetail {
     type Of = (Meter, Premise);
     type At = MeterId;
     fn of((meter, premise): (Meter, Premise), view: View<'_>) -> Self {
-        let Address { street, unit, city, state, zip } = premise.address;
-        let premise = PremiseOfMeter {
-            premise_id: premise.id,
-            street: Shown(street),
-            unit: unit.map(Shown),
-            city: Shown(city),
-            state: Shown(state),
-            zip: Shown(zip),
-        };
-        Self::new(meter, Some(premise), view.zone)
+        Self::new(meter, Some(place(premise)), view.zone)
     }
 }
 
@@ -112,5 +118,7 @@ pub fn routes() -> Vec<Route> {
         Route::show::<MeterDetail>("/api/meters/{meterId}", "getMeter", "Get meter details")
             .example(example!("getMeter")),
     ];
-    group("Meters", METERS | Categories::PREMISE, routes)
+    let mut routes = group("Meters", METERS | Categories::PREMISE, routes);
+    routes.extend(staff::routes());
+    routes
 }

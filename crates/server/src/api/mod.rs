@@ -34,6 +34,7 @@ mod readings;
 mod reports;
 pub mod route;
 mod search;
+mod tasks;
 mod usage;
 pub mod wire;
 
@@ -80,6 +81,7 @@ pub fn routes() -> Vec<Route> {
         moves::routes(),
         market::routes(),
         enrollments::routes(),
+        tasks::routes(),
     ];
     slices.into_iter().flatten().collect()
 }

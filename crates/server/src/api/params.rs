@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    ids::{AccountId, CustomerId, EnrollmentId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId},
+    ids::{AccountId, CustomerId, EnrollmentId, Id, IdentityId, MeterId, MoveId, PremiseId, RequestId, TaskId},
     input::Named,
     time::{Instant, LocalDate, Zone},
 };
@@ -86,6 +86,7 @@ id_in_path! {
     MoveId, "moveId", "move", Move;
     RequestId, "requestId", "request", Request;
     EnrollmentId, "enrollmentId", "enrollment", Enrollment;
+    TaskId, "taskId", "task", Task;
 }
 
 /// A path that leads to a thing of a customer's.

@@ -58,6 +58,8 @@ kinds! {
         "One log-in leads to one customer. Unlink it there before it is linked here.";
     ALREADY_ENROLLED = "already-enrolled", 409, "You are a customer already, or have asked to become one.",
         "The log-in leads to a customer. While an enrolment is open, or the customer is active, there is no second one; `allowed` says what there is instead. Staff can link the log-in to another customer.";
+    METER_EXISTS = "meter-exists", 409, "There is such a meter.",
+        "Its wires company has a meter with this number: a number is given once.";
     INVALID_TRANSITION = "invalid-transition", 409, "Its status does not allow that.",
         "The state machine has no such step; `allowed` lists what is possible now.";
     PLACE_TAKEN = "place-taken", 409, "The place is taken.",
@@ -90,6 +92,7 @@ kinds! {
 
 /// What a field error's code means; `docs/problems.md` lists them.
 pub const FIELD_CODES: &[(&str, &str)] = &[
+    ("ambiguous", "Name the thing in one way only."),
     ("blank", "The text is empty, or made of blanks or invisible characters only."),
     ("contradicting-parameters", "Two query parameters exclude each other."),
     ("contradiction", "Another value was reported for the same resource and instant."),
@@ -123,9 +126,11 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("missing", "A member is not there. PUT carries every editable member; PATCH changes only some."),
     ("missing-offset", "An instant needs an offset, such as -06:00; write + as %2B."),
     ("not-collected", "We need no social security number, date of birth, tax id or license, and keep none."),
+    ("not-installed", "The meter was not installed at this instant."),
     ("out-of-range", "The number is too large or too small, or the date too far away."),
     ("prefix-too-short", "Write at least three letters before an asterisk, or the whole word without one."),
     ("read-only", "The member may be sent back, but not changed."),
+    ("reading-suspect", "The reading does not fit the one beside it: it is kept without usage, and staff look at it."),
     ("too-deep", "The body is nested too deeply."),
     ("too-few-items", "The list has too few items."),
     ("too-long", "The text has too many characters."),
@@ -144,11 +149,15 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("unknown-customer", "There is no such customer."),
     ("unknown-issuer", "The service takes tokens of no such issuer."),
     ("unknown-member", "There is no such member."),
+    ("unknown-meter", "There is no such meter."),
     ("unknown-parameter", "There is no such query parameter."),
     ("unknown-payment-method", "Name a payment method that Billing has reported."),
     ("unknown-place", "We do not know the place of this ESI ID."),
+    ("unknown-reading", "The meter has no such reading."),
+    ("unknown-register", "The meter has no such register."),
     ("unknown-request", "There is no such request to the market."),
     ("unknown-value", "The member takes one of a few values."),
+    ("unknown-wires-company", "Name a wires company that we know."),
     ("wrong-type", "The member has another type, such as a number instead of a text."),
 ];
 

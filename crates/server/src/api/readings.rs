@@ -11,7 +11,7 @@ use domain::{
     input::Named,
     meters::Meter,
     named_enum,
-    policy::Categories,
+    policy::{Categories, Roles},
     readings::{Dial, Quality, Reading, Register, advances},
     time::{Instant, LocalDate, Zone},
     values::Quantity,
@@ -246,7 +246,16 @@ pub fn routes() -> Vec<Route> {
     let list =
         Route::stream("/api/meters/{meterId}/readings", "listReadings", "Get meter reading history", list_readings);
     let list = list.produces(&[JSON, CSV]).example(example!("listReadings"));
+    let staff = Route::stream(
+        "/api/admin/meters/{meterId}/readings",
+        "listReadingsForStaff",
+        "Get meter reading history",
+        list_readings,
+    );
+    let staff = staff.produces(&[JSON, CSV]).staff(Roles::STAFF).example(example!("listReadingsForStaff"));
     let mut routes = group("Meters", Categories::METER | Categories::USAGE | Categories::PREMISE, [list]);
+    let reveals = Categories::METER | Categories::USAGE | Categories::PREMISE;
+    routes.extend(group("Staff", reveals, [staff]));
     routes.extend(report::routes());
     routes
 }

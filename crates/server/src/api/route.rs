@@ -248,6 +248,39 @@ impl Route {
         Self { status: StatusCode::CREATED, ..route }
     }
 
+    /// POST of an operation on what may be nobody's, by a handler of its own.
+    pub fn answering<O, P, F, R>(
+        path: &'static str,
+        action: &'static str,
+        about: &'static str,
+        handler: fn(Call<P, (), Given, store::Crowd>) -> F,
+    ) -> Self
+    where
+        P: FromPath,
+        O: JsonSchema,
+        F: Future<Output = Result<Reply<R>, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
+    {
+        Self::new((Method::POST, path, action, about), handler).changes::<O>()
+    }
+
+    /// POST that makes something of nobody's, by a handler of its own.
+    pub fn making<O, F, R>(
+        path: &'static str,
+        action: &'static str,
+        about: &'static str,
+        handler: fn(Call<(), (), Given, store::Crowd>) -> F,
+    ) -> Self
+    where
+        O: JsonSchema,
+        F: Future<Output = Result<Reply<R>, Problem>> + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
+    {
+        let route = Self::new((Method::POST, path, action, about), handler);
+        let input: Option<Schema> = Some(|generator| generator.subschema_for::<O>().to_value());
+        Self { input, status: StatusCode::CREATED, ..route }.refuses(&[problem::VALIDATION_FAILED])
+    }
+
     /// With an input, and what every change may be refused for.
     fn changes<O: JsonSchema>(self) -> Self {
         let input: Option<Schema> = Some(|generator| generator.subschema_for::<O>().to_value());

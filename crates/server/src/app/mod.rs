@@ -24,6 +24,7 @@ pub mod preferences;
 pub mod premises;
 pub mod readings;
 pub mod search;
+pub mod tasks;
 pub mod usage;
 
 use std::sync::Arc;

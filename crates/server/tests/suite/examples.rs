@@ -16,6 +16,7 @@ const ASKED: &[(&str, &str, &str)] = &[
     ("listMoves", "carol", ""),
     ("getMove", "carol", ""),
     ("listMarketRequests", "market", ""),
+    ("listReadingsForStaff", "alice", "?from=2025-01-09"),
     ("getCustomerSummary", "carol", ""),
     ("listReadings", "alice", "?from=2025-01-09"),
     ("getMeterUsage", "alice", "?from=2025-01-08&to=2025-01-12"),

@@ -1,14 +1,18 @@
 //! Readings of meters that are not registered, or not installed, yet: they wait 14 days, are taken in when the meter is
 //! there, and become a task for staff when it never is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::{
-    ids::{Id, TaskId},
+    ids::{Id, MeterId, TaskId},
     input::Named,
     readings::{ReadingReport, Which},
     tasks::{About, TaskKind, Topic},
     time::{HOUR, Instant},
+    values::MeterNumber,
 };
 
+use super::report::take;
 use crate::{
     Store, StoreError,
     db::{Param, Row, Tx, params, statements},
@@ -19,6 +23,8 @@ use crate::{
 
 /// How long a reading waits for its meter.
 const DAYS: i64 = 14;
+/// Readings that are taken in at once.
+const AT_ONCE: i64 = 5_000;
 
 statements! {
     PARK = {
@@ -29,6 +35,15 @@ statements! {
             SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[],
                 $7::int8[], $8::text[], $9::timestamptz[], $10::timestamptz[])"
     };
+    // An id that nobody had when its reading came was a mistake: it is not that of a meter which got it later.
+    WAITING = {"SELECT parked_id, task_id, register, read_at, value, quality, reported_at FROM parked_reading
+        WHERE (meter_number = $2 AND esi_hash = $3) OR (meter_id = $1 AND parked_at >= $4)
+        ORDER BY parked_id LIMIT $5"};
+    TAKEN = {
+        sqlite "DELETE FROM parked_reading WHERE parked_id IN (SELECT value FROM json_each($1))",
+        postgres "DELETE FROM parked_reading WHERE parked_id = ANY($1)"
+    };
+    ANSWERED = {"DELETE FROM parked_reading WHERE task_id = $1"};
     // No task has the number 0: whoever sets it has the rows.
     EXPIRE = {"UPDATE parked_reading SET task_id = 0 WHERE parked_at < $1 AND task_id IS NULL
         RETURNING parked_id, meter_id, esi_hash, meter_number"};
@@ -77,6 +92,56 @@ pub(super) async fn park(
     Ok(tx.insert_many(&PARK, rows).await?)
 }
 
+/// A meter for which readings may wait.
+pub(crate) struct Waits<'a> {
+    pub(crate) meter: MeterId,
+    pub(crate) number: &'a MeterNumber,
+    /// When it was registered.
+    pub(crate) registered: Instant,
+}
+
+/// Takes in what waited for a meter that is installed now, and closes its task. The hash is that of its service point.
+pub(crate) async fn take_parked(
+    store: &Store,
+    tx: &mut Tx,
+    now: Instant,
+    waits: &Waits<'_>,
+    hash: &[u8],
+) -> Result<(), StoreError> {
+    let Waits { meter, number, registered } = *waits;
+    let waiting = tx.rows(&WAITING, params![meter, number.as_str(), hash, registered, AT_ONCE]).await?;
+    let (mut ids, mut reports, mut answered) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for row in waiting {
+        let mut row = row.read();
+        ids.push(row.get::<i64>()?);
+        answered.extend(row.get::<Option<i64>>()?.and_then(TaskId::new));
+        reports.push(ReadingReport {
+            meter_id: Some(meter),
+            esi_id: None,
+            meter_number: None,
+            register: row.get()?,
+            read_at: row.get()?,
+            value: row.get()?,
+            quality: row.get()?,
+            reported_at: row.get()?,
+        });
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    take(store, tx, now, &reports).await?;
+    tx.execute(&TAKEN, params![ids]).await?;
+    for task in answered {
+        tasks::close(tx, now, task).await?;
+    }
+    Ok(())
+}
+
+/// Drops what a task is about: nobody knows the meter.
+pub(crate) async fn drop_parked(tx: &mut Tx, task: TaskId) -> Result<u64, StoreError> {
+    Ok(tx.execute(&ANSWERED, params![task]).await?)
+}
+
 /// How a parked reading names its meter.
 type Plate = (Option<i64>, Option<Vec<u8>>, Option<String>);
 
@@ -89,7 +154,7 @@ impl Store {
     /// Opens a task for each meter whose readings have waited too long; how many.
     pub async fn expire_parked(&self, now: Instant) -> Result<usize, StoreError> {
         let mut tx = self.db.begin().await?;
-        let mut plates: std::collections::BTreeMap<Plate, Vec<i64>> = std::collections::BTreeMap::new();
+        let mut plates: BTreeMap<Plate, Vec<i64>> = BTreeMap::new();
         for row in tx.rows(&EXPIRE, params![now.plus(-DAYS * 24 * HOUR)]).await? {
             let (id, plate) = expired(row)?;
             plates.entry(plate).or_default().push(id);

@@ -152,8 +152,8 @@ struct Pending {
 }
 
 /// What a chunk did.
-struct Taken {
-    received: Vec<Received>,
+pub(crate) struct Taken {
+    pub(crate) received: Vec<Received>,
     /// Whose rows were touched or compared.
     customers: BTreeSet<CustomerId>,
 }
@@ -172,7 +172,12 @@ pub async fn report(batch: &mut Batch<'_>, reports: &[ReadingReport]) -> Result<
 }
 
 /// Takes reports in, within a transaction that may be a batch's or a change's.
-async fn take(store: &Store, tx: &mut Tx, now: Instant, reports: &[ReadingReport]) -> Result<Taken, StoreError> {
+pub(crate) async fn take(
+    store: &Store,
+    tx: &mut Tx,
+    now: Instant,
+    reports: &[ReadingReport],
+) -> Result<Taken, StoreError> {
     let named = resolve(store, tx, reports).await?;
     let known = meters(tx, &named).await?;
     let mut taken = Taken { received: Vec::with_capacity(reports.len()), customers: BTreeSet::new() };

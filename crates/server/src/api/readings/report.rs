@@ -21,7 +21,10 @@ use crate::{
         route::{Route, example, group},
         wire::read_input,
     },
-    app::readings::{self, CHUNK},
+    app::{
+        meters::refusal,
+        readings::{self, CHUNK},
+    },
 };
 
 /// Lines of JSON.
@@ -115,21 +118,14 @@ fn of_csv(body: &[u8]) -> impl Iterator<Item = Line> + Send + '_ {
 }
 
 fn fate(received: Received) -> Fate {
-    let (pointer, code, message) = match received {
-        Received::Accepted => return Fate::Accepted,
-        Received::Unchanged => return Fate::Unchanged,
-        Received::Parked => return Fate::Parked,
-        Received::Suspect => (
-            "/value",
-            "reading-suspect",
-            "It does not fit the reading beside it. It is kept without usage, and staff look at it.",
-        ),
-        Received::NoRegister => ("/register", "unknown-register", "The meter has no such register."),
-        Received::OutOfRange => ("/value", "out-of-range", "The meter's dials cannot show this value."),
-        Received::InTheFuture => ("/readAt", "in-the-future", "It was read more than a day after now."),
-        Received::NotInstalled => ("/readAt", "not-installed", "The meter was not installed at this instant."),
-    };
-    Fate::Rejected(pointer, code, message)
+    let suspect = "It does not fit the reading beside it. It is kept without usage, and staff look at it.";
+    match (received, refusal(received)) {
+        (_, Some((pointer, code, message))) => Fate::Rejected(pointer, code, message),
+        (Received::Suspect, None) => Fate::Rejected("/value", "reading-suspect", suspect),
+        (Received::Parked, None) => Fate::Parked,
+        (Received::Unchanged, None) => Fate::Unchanged,
+        (_, None) => Fate::Accepted,
+    }
 }
 
 /// A chunk of lines, and where they stand in the batch.

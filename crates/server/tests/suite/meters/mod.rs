@@ -1,10 +1,14 @@
 //! Meters and what they show: readings as Meter reports them, what staff do with meters, questions and tasks.
 
+mod questions;
 mod reported;
+mod staff;
 
 use serde_json::{Value, json};
 
 use crate::{ask::User, support::Answer};
+
+pub const REASON: (&str, &str) = ("x-access-reason", "complaint");
 
 /// One reported reading of meter 3001.
 pub fn line(read_at: &str, value: Value, quality: &str, reported_at: &str) -> Value {
