@@ -380,7 +380,8 @@ mod tests {
             let Some(media_type) = route.consumes else { continue };
             let operation = &document["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
             let schema = &operation["requestBody"]["content"][media_type]["schema"];
-            if route.method == Method::POST {
+            // An operation's input is described by itself.
+            if route.input.is_some() {
                 continue;
             }
             assert!(schema["properties"].is_object(), "{}", route.path);
