@@ -12,7 +12,7 @@ use crate::{
         postgres::{Connection, Connector},
         statements,
     },
-    schema::{Rights, TABLES},
+    schema::{Rights, tables},
 };
 
 /// The one column of an appended table that changes: a lane that was given up is closed.
@@ -42,7 +42,7 @@ async fn needed(connection: &Connection) -> Result<Vec<String>, DbError> {
         Rights::Append => &["SELECT", "INSERT"],
     };
     let mut needed = vec!["SELECT schema_migration".to_owned(), format!("UPDATE {CLOSED}")];
-    for table in TABLES {
+    for table in tables() {
         needed.extend(verbs(table.rights).iter().map(|verb| format!("{verb} {}", table.name)));
     }
     for row in connection.rows(&SEQUENCES, &[]).await? {
@@ -81,7 +81,7 @@ pub(crate) async fn check(connection: &Connection) -> Result<(), DbError> {
 
 /// The tables of the audit log in which our role could change or remove records.
 pub(crate) async fn beyond(connection: &Connection) -> Result<Vec<String>, DbError> {
-    let appended = TABLES.iter().filter(|table| table.rights == Rights::Append);
+    let appended = tables().filter(|table| table.rights == Rights::Append);
     let rights: Vec<String> =
         appended.flat_map(|table| ["UPDATE", "DELETE"].map(|verb| format!("{verb} {}", table.name))).collect();
     let lacking = lacking(connection, &text(connection, &SELF).await?, &rights).await?;
@@ -115,7 +115,7 @@ pub async fn grant(url: &str, role: &str) -> Result<(), DbError> {
     let mut rights = needed(&connection).await?;
     let schema = text(&connection, &SCHEMA).await?;
     let mut script = format!("BEGIN; GRANT USAGE ON SCHEMA {schema} TO {quoted};\n");
-    for table in TABLES.iter().map(|table| table.name).chain(["schema_migration"]) {
+    for table in tables().map(|table| table.name).chain(["schema_migration"]) {
         // What was given by hand before goes.
         script.push_str(&format!("REVOKE ALL ON {table} FROM {quoted};\n"));
     }

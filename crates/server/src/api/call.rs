@@ -7,14 +7,17 @@ use bytes::Bytes;
 use domain::{
     ids::{CustomerId, Id},
     input::{FromInput, Node},
-    policy::{Reach, Role},
     time::Instant,
 };
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::{Asked, Caller, Crowd, Founder, Guarded, Scope, Transaction, idempotency::IdempotencyKey};
+use store::{Asked, Caller, Guarded, Scope, Transaction, idempotency::IdempotencyKey};
 
+pub use super::{
+    body::{Document, FromBody, Given, JSON, MERGE_PATCH, Unparsed},
+    standing::{Applicant, Standing},
+};
 use super::{
     cursor::Binding,
     etag::{self, Condition},
@@ -57,126 +60,6 @@ pub(super) struct Head {
     pub(super) body: Bytes,
 }
 
-/// What authorization gave.
-#[derive(Debug)]
-pub(super) enum Right {
-    One(Scope),
-    Many(Crowd),
-    New(Founder),
-}
-
-/// The right that a handler takes: to one customer's data, or to many's.
-pub trait Standing: Clone + Send + Sync + 'static {
-    /// Whose data, unless the route says otherwise.
-    const REACH: Reach;
-    /// By which role.
-    fn role(&self) -> Option<Role>;
-    /// The right, when authorization gave one of this kind.
-    #[doc(hidden)]
-    fn of(right: RightOf) -> Option<Self>;
-}
-
-/// What authorization gave, for [`Standing`] alone.
-#[derive(Debug)]
-pub struct RightOf(pub(super) Right);
-
-impl Standing for Scope {
-    const REACH: Reach = Reach::Own;
-    fn role(&self) -> Option<Role> {
-        self.role()
-    }
-    fn of(RightOf(right): RightOf) -> Option<Self> {
-        if let Right::One(scope) = right { Some(scope) } else { None }
-    }
-}
-
-impl Standing for Crowd {
-    const REACH: Reach = Reach::Many;
-    fn role(&self) -> Option<Role> {
-        self.role()
-    }
-    fn of(RightOf(right): RightOf) -> Option<Self> {
-        if let Right::Many(crowd) = right { Some(crowd) } else { None }
-    }
-}
-
-/// Who makes a customer, or asks for more as one.
-#[derive(Debug, Clone)]
-pub enum Applicant {
-    /// A customer already.
-    Customer(Scope),
-    /// Nobody's customer yet, or staff on behalf of somebody.
-    New(Founder),
-}
-
-impl Standing for Applicant {
-    const REACH: Reach = Reach::New;
-    fn role(&self) -> Option<Role> {
-        match self {
-            Self::Customer(scope) => scope.role(),
-            Self::New(founder) => founder.role(),
-        }
-    }
-    fn of(RightOf(right): RightOf) -> Option<Self> {
-        match right {
-            Right::One(scope) => Some(Self::Customer(scope)),
-            Right::New(founder) => Some(Self::New(founder)),
-            Right::Many(_) => None,
-        }
-    }
-}
-
-/// A body that a route accepts.
-pub trait FromBody: Sized + Clone + Send + Sync + 'static {
-    /// The media type for a method; `None` when there is no body.
-    fn media_type(method: &Method) -> Option<&'static str>;
-    /// Reads the body.
-    fn read(method: &Method, bytes: &[u8]) -> Result<Self, Problem>;
-}
-
-impl FromBody for () {
-    fn media_type(_: &Method) -> Option<&'static str> {
-        None
-    }
-    fn read(_: &Method, _: &[u8]) -> Result<Self, Problem> {
-        Ok(())
-    }
-}
-
-/// The body of a PUT or PATCH.
-#[derive(Debug, Clone)]
-pub struct Document {
-    node: Arc<Node>,
-    patch: bool,
-}
-
-/// JSON Merge Patch (RFC 7396).
-pub const MERGE_PATCH: &str = "application/merge-patch+json";
-/// JSON.
-pub const JSON: &str = "application/json";
-
-impl FromBody for Document {
-    fn media_type(method: &Method) -> Option<&'static str> {
-        Some(if *method == Method::PATCH { MERGE_PATCH } else { JSON })
-    }
-    fn read(method: &Method, bytes: &[u8]) -> Result<Self, Problem> {
-        Ok(Self { node: Arc::new(Node::parse(bytes)?), patch: *method == Method::PATCH })
-    }
-}
-
-/// A body that the handler reads by itself, line by line.
-#[derive(Debug, Clone, Copy)]
-pub struct Unparsed;
-
-impl FromBody for Unparsed {
-    fn media_type(_: &Method) -> Option<&'static str> {
-        Some(JSON)
-    }
-    fn read(_: &Method, _: &[u8]) -> Result<Self, Problem> {
-        Ok(Self)
-    }
-}
-
 impl<P, Q, S> Call<P, Q, Unparsed, S> {
     /// The body.
     pub fn body_bytes(&self) -> Bytes {
@@ -185,27 +68,6 @@ impl<P, Q, S> Call<P, Q, Unparsed, S> {
     /// Its media type.
     pub fn media_type(&self) -> &'static str {
         self.head.media_type
-    }
-}
-
-/// The body of a POST; none is as good as `{}`.
-#[derive(Debug, Clone)]
-pub struct Given(Arc<Node>);
-
-impl FromBody for Given {
-    fn media_type(method: &Method) -> Option<&'static str> {
-        Document::media_type(method)
-    }
-    fn read(_: &Method, bytes: &[u8]) -> Result<Self, Problem> {
-        let node = if bytes.is_empty() { Node::Object(Vec::new()) } else { Node::parse(bytes)? };
-        Ok(Self(Arc::new(node)))
-    }
-}
-
-impl Given {
-    /// Reads it.
-    pub fn read_as<T: FromInput>(&self) -> Result<T, Failure> {
-        read_input(&self.0)
     }
 }
 

@@ -1,15 +1,16 @@
-//! Every table and column.
+//! The tables of customers and what is theirs, of places, and the service's own.
 
 use super::{Class, File, Rights, Table, Type, column, optional, table};
 
-const ID: &str = "an id of ours: meaningless outside the service";
-const STATE: &str = "the service's own state";
-const LIFE: &str = "kind, status and dates of a customer name nobody, and staff count by them";
+pub(super) const ID: &str = "an id of ours: meaningless outside the service";
+pub(super) const STATE: &str = "the service's own state";
+pub(super) const LIFE: &str = "kind, status and dates of a customer name nobody, and staff count by them";
 const BILL: &str = "an account number names nobody by itself; Billing and imports find accounts by it";
-const PLATE: &str = "a meter number stands on the outside of a house; readings are matched by it";
+pub(super) const PLATE: &str = "a meter number stands on the outside of a house; readings are matched by it";
 const BALANCE: &str = "amounts name nobody by themselves; totals are sums of them";
-const READING: &str = "register values name nobody by themselves; usage is calculated over ranges of them";
-const OCCUPANCY: &str = "dates of service bound what is visible in every statement; the address beside them is sealed";
+pub(super) const READING: &str = "register values name nobody by themselves; usage is calculated over ranges of them";
+pub(super) const OCCUPANCY: &str =
+    "dates of service bound what is visible in every statement; the address beside them is sealed";
 const PLACE: &str = "belongs to a place, not to a person; bounds what is visible";
 const CHOICE: &str = "choices without content; the mailing address beside them is sealed";
 const PAYMENT: &str = "Billing's own id and a month; the label beside them is sealed";
@@ -21,8 +22,8 @@ use Class::{Hash, Internal, Key, Open, Public, Sealed};
 use File::{Audit, Main};
 use Type::{Boolean, Bytes, Date, Instant, Integer, Text};
 
-/// Every table.
-pub const TABLES: &[Table] = &[
+/// Tables of what there is.
+pub(super) const TABLES: &[Table] = &[
     table(
         "installation",
         Main,
@@ -290,168 +291,6 @@ pub const TABLES: &[Table] = &[
             column("content_hash", Bytes, Hash),
             column("created_at", Instant, Internal(STATE)),
             column("sealed", Bytes, Sealed),
-        ],
-    ),
-    table(
-        "owner",
-        Main,
-        &[
-            column("kind", Text, Internal(STATE)),
-            column("id", Integer, Internal(ID)),
-            column("customer_id", Integer, Internal(ID)),
-        ],
-    ),
-    table(
-        "claim_code",
-        Main,
-        &[
-            column("customer_id", Integer, Internal(ID)),
-            column("account_id", Integer, Internal(ID)),
-            column("code_hash", Bytes, Hash),
-            column("tries_left", Integer, Internal(STATE)),
-            column("expires_at", Instant, Internal(STATE)),
-            column("created_at", Instant, Internal(STATE)),
-        ],
-    ),
-    table(
-        "attempt",
-        Main,
-        &[
-            column("key_hash", Bytes, Hash),
-            column("began_at", Instant, Internal(STATE)),
-            column("tries", Integer, Internal(STATE)),
-        ],
-    ),
-    table(
-        "enrollment",
-        Main,
-        &[
-            column("customer_id", Integer, Internal(ID)),
-            column("enrollment_id", Integer, Internal(ID)),
-            column("account_id", Integer, Internal(ID)),
-            column("premise_id", Integer, Internal(ID)),
-            column("kind", Text, Internal(STATE)),
-            column("status", Text, Internal(STATE)),
-            column("confirmation_number", Text, Open(LIFE)),
-            column("requested_start_date", Date, Open(OCCUPANCY)),
-            optional("confirmed_start_date", Date, Open(OCCUPANCY)),
-            optional("rejection_code", Text, Internal(STATE)),
-            column("submitted_at", Instant, Internal(STATE)),
-            optional("approved_at", Instant, Internal(STATE)),
-            column("updated_at", Instant, Internal(STATE)),
-            column("version", Integer, Internal(STATE)),
-            column("sealed", Bytes, Sealed),
-        ],
-    ),
-    table(
-        "move",
-        Main,
-        &[
-            column("customer_id", Integer, Internal(ID)),
-            column("move_id", Integer, Internal(ID)),
-            column("account_id", Integer, Internal(ID)),
-            column("premise_id", Integer, Internal(ID)),
-            column("kind", Text, Internal(STATE)),
-            column("status", Text, Internal(STATE)),
-            column("date", Date, Open(OCCUPANCY)),
-            column("confirmed", Boolean, Internal(STATE)),
-            optional("rejection_code", Text, Internal(STATE)),
-            column("created_at", Instant, Internal(STATE)),
-            column("updated_at", Instant, Internal(STATE)),
-            column("version", Integer, Internal(STATE)),
-            column("sealed", Bytes, Sealed),
-        ],
-    ),
-    table(
-        "market_request",
-        Main,
-        &[
-            column("customer_id", Integer, Internal(ID)),
-            column("request_id", Integer, Internal(ID)),
-            column("account_id", Integer, Internal(ID)),
-            column("premise_id", Integer, Internal(ID)),
-            optional("enrollment_id", Integer, Internal(ID)),
-            optional("move_id", Integer, Internal(ID)),
-            column("kind", Text, Internal(STATE)),
-            column("status", Text, Internal(STATE)),
-            column("requested_date", Date, Open(OCCUPANCY)),
-            optional("rejection_code", Text, Internal(STATE)),
-            column("created_at", Instant, Internal(STATE)),
-            column("updated_at", Instant, Internal(STATE)),
-            column("version", Integer, Internal(STATE)),
-        ],
-    ),
-    table(
-        "market_request_place",
-        Main,
-        &[
-            column("customer_id", Integer, Internal(ID)),
-            column("request_id", Integer, Internal(ID)),
-            column("service_point_id", Integer, Internal(ID)),
-        ],
-    ),
-    table(
-        "market_transaction",
-        Main,
-        &[
-            column("transaction_id", Text, Internal(STATE)),
-            column("content_hash", Bytes, Hash),
-            optional("customer_id", Integer, Internal(ID)),
-            column("received_at", Instant, Internal(STATE)),
-        ],
-    ),
-    table(
-        "service_point_wanted",
-        Main,
-        &[
-            column("service_point_id", Integer, Internal(ID)),
-            column("customer_id", Integer, Internal(ID)),
-            column("premise_id", Integer, Internal(ID)),
-        ],
-    ),
-    table(
-        "task",
-        Main,
-        &[
-            column("task_id", Integer, Internal(ID)),
-            column("kind", Text, Internal(STATE)),
-            optional("customer_id", Integer, Internal(ID)),
-            column("subject_kind", Text, Internal(STATE)),
-            column("subject_id", Integer, Internal(ID)),
-            column("status", Text, Internal(STATE)),
-            column("opened_at", Instant, Internal(STATE)),
-            optional("closed_at", Instant, Internal(STATE)),
-        ],
-    ),
-    table(
-        "question",
-        Main,
-        &[
-            column("customer_id", Integer, Internal(ID)),
-            column("question_id", Integer, Internal(ID)),
-            column("meter_id", Integer, Internal(ID)),
-            column("reading_id", Integer, Internal(ID)),
-            column("status", Text, Internal(STATE)),
-            column("asked_at", Instant, Internal(STATE)),
-            optional("answered_at", Instant, Internal(STATE)),
-            column("sealed", Bytes, Sealed),
-        ],
-    ),
-    table(
-        "parked_reading",
-        Main,
-        &[
-            column("parked_id", Integer, Internal(ID)),
-            optional("meter_id", Integer, Internal(ID)),
-            optional("esi_hash", Bytes, Hash),
-            optional("meter_number", Text, Open(PLATE)),
-            column("register", Text, Internal(STATE)),
-            column("read_at", Instant, Open(READING)),
-            column("value", Integer, Open(READING)),
-            column("quality", Text, Open(READING)),
-            column("reported_at", Instant, Internal(STATE)),
-            column("parked_at", Instant, Internal(STATE)),
-            optional("task_id", Integer, Internal(ID)),
         ],
     ),
     table(
