@@ -1,5 +1,6 @@
 //! Meters and what they show: readings as Meter reports them, what staff do with meters, questions and tasks.
 
+mod bench;
 mod questions;
 mod reported;
 mod staff;
