@@ -55,6 +55,13 @@ impl<'e> At<'e> {
     }
 }
 
+/// Takes a member off those that a schema requires.
+pub fn not_required(schema: &mut schemars::Schema, member: &str) {
+    if let Some(serde_json::Value::Array(required)) = schema.get_mut("required") {
+        required.retain(|name| name != member);
+    }
+}
+
 /// A value that a caller may send.
 pub trait FromInput: Sized {
     /// Reads it; `None` after at least one error was noted.

@@ -7,8 +7,18 @@ macro_rules! input {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $type:ty = $member:literal),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, schemars::JsonSchema)]
-        #[schemars(rename_all = "camelCase")]
-        pub struct $name { $($(#[$about])* pub $field: $type),* }
+        #[schemars(transform = $name::may_be_absent)]
+        pub struct $name { $($(#[$about])* #[schemars(rename = $member)] pub $field: $type),* }
+
+        impl $name {
+            /// What may be absent is not required.
+            #[allow(unused_variables, reason = "an operation without input has no members")]
+            fn may_be_absent(schema: &mut schemars::Schema) {
+                $(if <$type as $crate::input::FromInput>::absent().is_some() {
+                    $crate::input::not_required(schema, $member);
+                })*
+            }
+        }
 
         impl $crate::input::FromInput for $name {
             fn from_input(node: &$crate::input::Node, at: &mut $crate::input::At<'_>) -> Option<Self> {

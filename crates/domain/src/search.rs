@@ -204,7 +204,6 @@ input! {
         /// Where the customer is in their life.
         status: Option<Status> = "status",
         /// Person or business.
-        #[schemars(rename = "type")]
         kind: Option<CustomerType> = "type",
         /// The first local date on which the customer came.
         created_from: Option<LocalDate> = "createdFrom",

@@ -1,4 +1,4 @@
-//! The declared schema: every column of both engines, with how it is protected and why, in [`tables`].
+//! The declared schema: every column of both engines, with how it is protected and why, in [`tables()`].
 //!
 //! A test holds both engines against it after migration. Exceptions, which it knows by name: PostgreSQL's
 //! monthly partitions of `reading` and `audit_log` repeat their parents (and need the partition key in

@@ -151,7 +151,7 @@ impl schemars::JsonSchema for CompanyName {
 
 input! {
     /// A meter becomes known, before it is installed anywhere.
-    Registration {
+    MeterRegistration {
         /// The number on its plate, unique per wires company.
         meter_number: MeterNumber = "meterNumber",
         /// What it measures.
@@ -211,7 +211,7 @@ macro_rules! plate {
         }
     )+};
 }
-plate! { Registration NewMeter }
+plate! { MeterRegistration NewMeter }
 
 input! {
     /// What one register shows.
@@ -313,13 +313,13 @@ mod tests {
     fn a_meter_is_registered_with_all_its_errors_at_once() {
         let body = r#"{"meterNumber":"E-1","type":"electric","unit":"kWh","dials":5,"multiplier":40,
             "registers":["delivered","received"],"wiresCompany":" Oncor "}"#;
-        let registration: Registration = read(body).unwrap();
+        let registration: MeterRegistration = read(body).unwrap();
         let Plate { dial, registers, .. } = registration.plate();
         assert_eq!((dial, registers), (Dial { dials: 5, multiplier: 40 }, Registers::Both));
         assert_eq!(registration.wires_company.as_str(), "Oncor");
         let body = r#"{"meterNumber":"E/1","type":"gas","unit":"m3","dials":0,"multiplier":1.5,"registers":["received"],
             "wiresCompany":""}"#;
-        let errors = read::<Registration>(body).unwrap_err();
+        let errors = read::<MeterRegistration>(body).unwrap_err();
         assert_eq!(
             errors,
             [

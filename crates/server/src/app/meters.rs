@@ -4,7 +4,7 @@ use domain::{
     events::{Event, EventType, Events, Subject, Transition},
     ids::{MeterId, PremiseId, ServicePointId},
     input::FieldError,
-    meters::{Correction, Exchange, Few, Installation, Meter, MeterStatus, RegisterValue, Registration, Removal},
+    meters::{Correction, Exchange, Few, Installation, Meter, MeterRegistration, MeterStatus, RegisterValue, Removal},
     premises::Premise,
     readings::Quality,
     status::Status,
@@ -54,7 +54,7 @@ fn wrong(pointer: impl Into<String>, code: &'static str, message: &str) -> Failu
 ///
 /// # Errors
 /// `meter-exists` when its wires company has one of this number.
-pub async fn register(app: &App, crowd: &Crowd, registration: &Registration) -> Result<AnyMeter, Failure> {
+pub async fn register(app: &App, crowd: &Crowd, registration: &MeterRegistration) -> Result<AnyMeter, Failure> {
     let mut batch = app.store.batch(crowd).await?;
     let mut site = batch.site();
     let unknown = || wrong("/wiresCompany", "unknown-wires-company", "Name a wires company that we know.");

@@ -80,12 +80,17 @@ impl Series {
     }
 
     fn window(&self, served: &Served, register: Register, over: Window) -> Option<WindowUsage> {
-        // A meter counts only while it serves the occupancy: its successor's days are not missing ones.
-        let (start, end) = served.meter.visible;
-        let (from, to) = (over.from.max(start), end.map_or(over.to, |end| end.min(over.to)));
-        let advances = self.advances(served, register).filter(|_| from < to)?;
-        Some(window(&advances, from, to))
+        let (from, to) = part(served, over)?;
+        Some(window(&*self.advances(served, register)?, from, to))
     }
+}
+
+/// The part of a window in which a meter serves the occupancy: it counts only then, and its successor's days are not
+/// missing ones.
+fn part(served: &Served, over: Window) -> Option<(Instant, Instant)> {
+    let (start, end) = served.meter.visible;
+    let (from, to) = (over.from.max(start), end.map_or(over.to, |end| end.min(over.to)));
+    (from < to).then_some((from, to))
 }
 
 /// Delivered usage in a window by type, of all meters or of one account's.
@@ -98,12 +103,15 @@ pub(super) async fn by_type(
     let calculate = move |series: Series| {
         let mut by_type: BTreeMap<MeterType, Vec<WindowUsage>> = BTreeMap::new();
         for served in &series.meters {
-            let usage =
-                series.window(served, Register::Delivered, over).unwrap_or_else(|| window(&[], over.from, over.to));
-            by_type.entry(served.meter.kind).or_default().push(usage);
+            let usages = by_type.entry(served.meter.kind).or_default();
+            let usage = series.window(served, Register::Delivered, over);
+            // Who serves and was never read is missed; who does not serve is not.
+            usages.extend(usage.or_else(|| part(served, over).map(|(from, to)| window(&[], from, to))));
         }
-        let named =
-            |(kind, usages): (MeterType, Vec<_>)| (domain::input::Named::name(kind), (sum(usages), kind.unit()));
+        let named = |(kind, usages): (MeterType, Vec<_>)| {
+            let usage = if usages.is_empty() { window(&[], over.from, over.to) } else { sum(usages) };
+            (domain::input::Named::name(kind), (usage, kind.unit()))
+        };
         Ok(by_type.into_iter().map(named).collect())
     };
     Series::calculated(read(session, of, over).await?, calculate).await

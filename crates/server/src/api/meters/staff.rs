@@ -4,7 +4,7 @@ use domain::{
     ids::{CustomerId, MeterId, PremiseId},
     input::{At, FieldError, FromInput, Node, object},
     meters::{
-        Correction, Exchange, ExchangeReport, Installation, Meter, MeterStatus, MeterType, Registration, Removal,
+        Correction, Exchange, ExchangeReport, Installation, Meter, MeterRegistration, MeterStatus, MeterType, Removal,
     },
     personal::Personal,
     policy::{Categories, Role, Roles},
@@ -143,7 +143,7 @@ fn hide(premise: &mut Premise) -> Vec<String> {
 }
 
 async fn register(call: Call<(), (), Given, Crowd>) -> Result<Reply<StaffMeter>, Problem> {
-    let registration: Registration = call.body.read_as()?;
+    let registration: MeterRegistration = call.body.read_as()?;
     let made = StaffMeter::loose(meters::register(&call.app, &call.scope, &registration).await?);
     let location = made.location();
     Ok(Reply::Made(made, location))
@@ -224,7 +224,7 @@ pub(super) fn routes() -> Vec<Route> {
     let at = "/api/admin/premises/{premiseId}/meters";
     let exchange = "/api/admin/meters/{meterId}/exchange";
     let routes = [
-        Route::making::<Registration, _, _>("/api/admin/meters", "registerMeter", "Register a meter", register)
+        Route::making::<MeterRegistration, _, _>("/api/admin/meters", "registerMeter", "Register a meter", register)
             .staff(writes)
             .refuses(&[problem::METER_EXISTS])
             .input_example(example!("registerMeter.input"))
