@@ -245,8 +245,14 @@ impl FromQuery for AuditQuery {
             .optional("customer", "invalid-id", "Write the id of a customer.", |text| CustomerId::parse(text).ok());
         let hash = |text: &str| hex::decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let actor = query.optional("actor", "invalid-value", "Write the actorId of an entry.", hash);
-        let role = query.optional("role", "invalid-value", "Write the name of a role.", Role::named);
-        let outcome = query.optional("outcome", "invalid-value", "Write the name of an outcome.", Outcome::named);
+        let role =
+            query.optional("role", "invalid-value", "Write one of the roles, such as csr or billing.", Role::named);
+        let outcome = query.optional(
+            "outcome",
+            "invalid-value",
+            "Write one of: asked, read, changed, refused, unauthenticated, ended.",
+            Outcome::named,
+        );
         let word = |text: &str| {
             let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
             ((1..=128).contains(&text.len()) && text.bytes().all(known)).then(|| text.to_owned())
@@ -255,6 +261,10 @@ impl FromQuery for AuditQuery {
         let (reason, action, request_id) = (code("reason"), code("action"), code("request"));
         let (from, to) = (query.moment("from"), query.moment("to"));
         let (limit, cursor) = (query.limit("limit", AUDIT_PAGE.0, AUDIT_PAGE.1), query.text("cursor"));
+        if from.flatten().zip(to.flatten()).is_some_and(|(from, to)| from.instant >= to.instant) {
+            query.refuse("from", "invalid-window", "Write a from that lies before to.");
+            return None;
+        }
         let filter = Filter {
             customer: customer?,
             actor_hash: actor?,

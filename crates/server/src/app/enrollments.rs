@@ -19,7 +19,7 @@ use domain::{
 use store::{Crowd, Founder, Guarded, Session, StoreError, Transaction, accounts, customers, enrollments};
 
 use super::{
-    App, Done, Edits, Effect, Failure, Founding, Once, Operation, Thing, identities, market,
+    App, Done, Edits, Effect, Failure, Founding, Once, Operation, Thing, identities, market, moves,
     occupancies::{self, Boundary, Wanted},
     resource,
 };
@@ -364,6 +364,9 @@ pub(super) async fn answered(
             Ok(Vec::new())
         }
         Answer::Accepted(date) => {
+            if let Some(date) = *date {
+                moves::possible(app, tx, date, None, "/effectiveDate")?;
+            }
             let date = date.unwrap_or(current.requested_start);
             let next = Enrollment { confirmed_start: Some(date), ..next };
             enrollments::update(&mut tx.own(), &next).await?;

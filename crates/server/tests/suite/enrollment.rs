@@ -477,6 +477,11 @@ async fn the_market_accepts_and_service_begins(service: Service) {
     let path = format!("/api/integration/market-requests/{id}/acknowledge");
     assert_eq!(market.send("POST", &path, &[], None).await.status, 200);
     assert_eq!(dave.get("/api/enrollment").await.json()["status"], json!("sent"));
+    for (transaction, date) in [("T-old", "0001-01-01"), ("T-far", "9999-12-31")] {
+        let impossible = json!({"requestId": id, "effectiveDate": date});
+        let answer = report(&market, &[line(transaction, "accepted", impossible)]).await;
+        assert_eq!(answer["errors"][0]["code"], json!("out-of-range"), "{date}: {answer}");
+    }
     let accepted = json!({"requestId": id, "effectiveDate": later});
     assert_eq!(report(&market, &[line("T-1", "accepted", accepted)]).await["accepted"], json!(1));
     let own = dave.get("/api/enrollment").await.json();

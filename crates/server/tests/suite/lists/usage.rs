@@ -21,6 +21,7 @@ on_both_engines! {
     summaries_count_what_usage_counts,
     what_nobody_read_is_null,
     a_meter_that_nobody_read_is_missing_in_its_account,
+    a_meter_that_was_removed_is_not_missed,
     a_missing_received_reading_harms_its_own_bucket_alone,
     days_that_a_meter_does_not_serve_are_no_buckets,
     many_meters_by_the_hour_are_bounded_and_hold_up_nobody,
@@ -269,6 +270,15 @@ async fn what_nobody_read_is_null(service: Service) {
     );
     let usage = dave.get("/api/usage").await.json();
     assert_eq!((&usage["total"], usage["usage"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
+}
+
+async fn a_meter_that_was_removed_is_not_missed(service: Service) {
+    let bob = User::of(&service, "bob").await;
+    let summary = bob.get("/api/accounts/1003/summary").await.json();
+    let window = format!("from={}&to={}", summary["usageFrom"].as_str().unwrap(), summary["usageTo"].as_str().unwrap());
+    let usage = bob.get(&format!("/api/accounts/1003/usage?{window}")).await.json();
+    assert_eq!((&summary["usageComplete"], &usage["complete"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!(summary["usageByType"]["electric"]["usage"], usage["total"]);
 }
 
 async fn a_meter_that_nobody_read_is_missing_in_its_account(service: Service) {

@@ -133,6 +133,8 @@ async fn supervisors_look_into_the_log(service: Service) {
     jsmith.send("GET", "/api/admin/customers/4711", &[REASON, ("x-request-id", "none")], None).await;
     User::of(&service, "alice").await.get("/api/customer").await;
     let audit = "/api/admin/audit";
+    let reversed = mjones.send("GET", &format!("{audit}?from=2025-01-02&to=2025-01-01"), &[REASON], None).await;
+    assert_eq!((reversed.status.as_u16(), reversed.errors()), (400, vec!["from:invalid-window".to_owned()]));
     let seen = entries(&mjones, &format!("{audit}?role=csr")).await;
     assert_eq!(seen.len(), 4, "{seen:?}");
     let last = &seen[1];
