@@ -97,8 +97,8 @@ pub fn premise(premise: &mut Premise) -> Vec<String> {
     masked
 }
 
-/// Leaves city, state and ZIP of an address.
-fn address(address: &mut Address, at: &str) -> Vec<String> {
+/// Leaves city, state and ZIP of the address that a representation has at a pointer.
+pub fn address(address: &mut Address, at: &str) -> Vec<String> {
     cut::<Street>(&mut address.street, |_| "***".to_owned());
     let mut masked = vec![format!("{at}/street")];
     if address.unit.take().is_some() {

@@ -426,6 +426,9 @@ CREATE TABLE parked_reading (
     parked_at TIMESTAMPTZ NOT NULL,
     task_id BIGINT
 );
+-- One value of a meter, by our id or by its plate, of a register and an instant.
+CREATE UNIQUE INDEX parked_reading_key ON parked_reading
+    ((coalesce(meter_id, 0)), (coalesce(meter_number, '')), (coalesce(esi_hash, ''::bytea)), register, read_at);
 CREATE INDEX parked_reading_number ON parked_reading (meter_number);
 CREATE INDEX parked_reading_meter ON parked_reading (meter_id);
 CREATE INDEX parked_reading_age ON parked_reading (parked_at);

@@ -251,7 +251,8 @@ async fn authorized(
     let accept = negotiate::accept(&parts.headers, route.produces)?;
     let is_empty = body.is_end_stream();
     let mut media_type = route.consumes.unwrap_or_default();
-    if !(is_empty && parts.method == Method::POST) {
+    // Without a body there is nothing to be named, unless a route reads several forms, each of which says what is missing.
+    if !(is_empty && parts.method == Method::POST && route.also_consumes.is_empty()) {
         media_type = negotiate::content_type(&parts.headers, route.consumes, route.also_consumes)?;
     }
     let body = read_body(body, route).await?;

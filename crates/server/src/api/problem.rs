@@ -127,6 +127,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("missing-offset", "An instant needs an offset, such as -06:00; write + as %2B."),
     ("not-collected", "We need no social security number, date of birth, tax id or license, and keep none."),
     ("not-installed", "The meter was not installed at this instant."),
+    ("other-wires-company", "The meter is of another wires company than the place."),
     ("out-of-range", "The number is too large or too small, or the date too far away."),
     ("prefix-too-short", "Write at least three letters before an asterisk, or the whole word without one."),
     ("read-only", "The member may be sent back, but not changed."),

@@ -86,6 +86,11 @@ async fn show(
     values: &[RegisterValue],
     pointer: &str,
 ) -> Result<(), Failure> {
+    for (index, value) in values.iter().enumerate() {
+        if values.iter().take(index).any(|before| before.register == value.register) {
+            return Err(wrong(format!("{pointer}/{index}/register"), "duplicate-item", "Name each register once."));
+        }
+    }
     let received = site.read(meter, at, values, Quality::Actual).await?;
     let error = |(index, received): (usize, &Received)| {
         let (member, code, message) = refusal(*received)?;
@@ -147,6 +152,9 @@ async fn swap(app: &App, site: &mut Site<'_>, id: MeterId, exchange: &Exchange) 
     Ok(Swap { old: version, new: (new, installed) })
 }
 
+/// How old an installation may be, in years: longer than a meter serves.
+const YEARS_BACK: i32 = 30;
+
 /// A meter came to a premise.
 fn installed(premise: PremiseId, meter: MeterId, version: i64) -> Event {
     Event::new(EventType::MeterInstalled, Subject::Meter(premise, meter)).version(version)
@@ -170,15 +178,23 @@ impl Operation<Premise, (Meter, Premise)> for Installation {
         if current.status != Status::Active {
             return Err(Failure::refused("invalid-transition", &["active"]));
         }
-        if *install_date > app.zone.date(tx.now()) {
+        let today = app.zone.date(tx.now());
+        if *install_date > today {
             return Err(wrong("/installDate", "in-the-future", "Write a date that has come."));
+        }
+        if *install_date < today.month_start(-12 * YEARS_BACK) {
+            return Err(wrong("/installDate", "out-of-range", "Write a date of the last 30 years."));
         }
         let mut own = tx.own();
         let elsewhere = || wrong("/esiId", "unknown-place", "The premise has no service point with this ESI ID.");
-        let (point, _) = meters::point_of(&mut own, id, esi_id).await?.ok_or_else(elsewhere)?;
+        let (point, company) = meters::point_of(&mut own, id, esi_id).await?.ok_or_else(elsewhere)?;
         let mut site = own.site()?;
         let unknown = || wrong("/meterId", "unknown-meter", "There is no such meter: register it first.");
         let meter = site.meter(*meter_id).await?.ok_or_else(unknown)?;
+        if meter.company.0 != company {
+            let message = "The meter is of another wires company than the place.";
+            return Err(wrong("/meterId", "other-wires-company", message));
+        }
         if meter.service_point.is_some() {
             let allowed: &[&str] = if meter.removed_at.is_some() { &[] } else { &["remove", "exchange"] };
             return Err(Failure::refused("invalid-transition", allowed));

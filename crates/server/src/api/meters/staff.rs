@@ -3,15 +3,15 @@
 use domain::{
     ids::{CustomerId, MeterId, PremiseId},
     input::{At, FieldError, FromInput, Node, object},
+    masks,
     meters::{
         Correction, Exchange, ExchangeReport, Installation, Meter, MeterRegistration, MeterStatus, MeterType, Removal,
     },
-    personal::Personal,
     policy::{Categories, Role, Roles},
     premises::Premise,
     readings::Register,
     time::{LocalDate, Zone},
-    values::{MeterNumber, Quantity, Street},
+    values::{MeterNumber, Quantity},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -112,8 +112,10 @@ impl StaffMeter {
     }
 
     fn at(self, premise: Premise, role: Option<Role>) -> Self {
-        let mut premise = premise;
-        let masked = if role == Some(Role::Readonly) { hide(&mut premise) } else { Vec::new() };
+        let (mut premise, mut masked) = (premise, Vec::new());
+        if role == Some(Role::Readonly) {
+            masked = masks::address(&mut premise.address, "/premise");
+        }
         Self { premise: Some(place(premise)), masked, ..self }
     }
 }
@@ -132,14 +134,6 @@ impl Represents for StaffMeter {
 impl Listed for StaffMeter {
     const PLURAL: &'static str = "meters";
     const ENVELOPE: &'static str = "StaffMeters";
-}
-
-/// Cuts a place down to city and ZIP.
-fn hide(premise: &mut Premise) -> Vec<String> {
-    let address = &mut premise.address;
-    address.street = Street::from_record("***".to_owned());
-    let unit = address.unit.take().map(|_| "/premise/unit".to_owned());
-    std::iter::once("/premise/street".to_owned()).chain(unit).collect()
 }
 
 async fn register(call: Call<(), (), Given, Crowd>) -> Result<Reply<StaffMeter>, Problem> {

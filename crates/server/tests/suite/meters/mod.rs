@@ -1,6 +1,8 @@
 //! Meters and what they show: readings as Meter reports them, what staff do with meters, questions and tasks.
 
 mod bench;
+mod bodies;
+mod parked;
 mod questions;
 mod reported;
 mod staff;

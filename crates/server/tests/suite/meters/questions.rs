@@ -88,6 +88,8 @@ async fn nobody_asks_about_what_they_do_not_see(service: Service) {
     assert_eq!(bob.get(QUESTIONS).await.status, 404);
     let reader = User::of(&service, "reader").await;
     assert_eq!(post(&reader, "/api/admin/tasks/4001/answer", &json!({"answer": "x"})).await.status, 403);
+    let read = reader.send("GET", "/api/admin/meters/3001/questions", &[REASON], None).await;
+    assert_eq!(read.status, 403, "free text cannot be cut down");
     assert_eq!(tasks(&reader, "").await.len(), 0);
 }
 

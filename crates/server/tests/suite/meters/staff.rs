@@ -19,6 +19,8 @@ on_both_engines! {
     a_reading_comes_before_an_exchange_or_after_it,
     a_corrected_reading_keeps_what_was_there,
     who_only_looks_sees_less,
+    a_meter_comes_where_its_wires_are_and_when_it_can,
+    a_register_shows_one_value,
     the_life_of_a_meter_is_as_it_is_drawn,
 }
 
@@ -225,6 +227,43 @@ async fn who_only_looks_sees_less(service: Service) {
     }
     assert_eq!(jsmith.send("GET", path, &[], None).await.code(), "access-reason-required");
     assert_eq!(jsmith.send("GET", "/api/admin/meters/8888", &[REASON], None).await.status, 404);
+}
+
+async fn a_meter_comes_where_its_wires_are_and_when_it_can(service: Service) {
+    let jsmith = User::of(&service, "jsmith").await;
+    let register = async |company: &str| {
+        let mut new = plate("E-WHERE");
+        new["wiresCompany"] = json!(company);
+        post(&jsmith, "/api/admin/meters", &new).await.json()["meterId"].clone()
+    };
+    let install = async |id: &Value, date: &str| {
+        let body = json!({"meterId": id, "esiId": "10443720001234567", "installDate": date});
+        post(&jsmith, "/api/admin/premises/2001/meters", &body).await
+    };
+    let theirs = register("CenterPoint").await;
+    assert_eq!(install(&theirs, "2025-06-01").await.errors(), ["/meterId:other-wires-company"]);
+    let ours = register("Oncor").await;
+    for (date, code) in
+        [("0001-01-01", "out-of-range"), ("1980-01-01", "out-of-range"), ("9999-12-31", "in-the-future")]
+    {
+        assert_eq!(install(&ours, date).await.errors(), [format!("/installDate:{code}")], "{date}");
+    }
+    assert_eq!(install(&ours, "2005-01-01").await.status, 201, "what was there before us is told late");
+}
+
+async fn a_register_shows_one_value(service: Service) {
+    let (jsmith, meter) = (User::of(&service, "jsmith").await, User::of(&service, "meter").await);
+    let twice = json!([{"register": "delivered", "value": 2100}, {"register": "delivered", "value": 2200}]);
+    let removal = json!({"removedAt": AT, "finalReadings": twice});
+    let errors = post(&jsmith, "/api/admin/meters/3001/remove", &removal).await.errors();
+    assert_eq!(errors, ["/finalReadings/1/register:duplicate-item"]);
+    let mut report = exchange(AT, "E-TWICE");
+    report["meterId"] = json!(3001);
+    report["firstReadings"] = twice;
+    let body = json!({"exchanges": [report]}).to_string();
+    let answer = meter.send("POST", "/api/integration/meter-exchanges", &[], Some(&body)).await;
+    assert_eq!(counts(&answer), (vec![0, 0, 0, 1], vec!["0:duplicate-item".to_owned()]));
+    assert_eq!(told(&service).await, [], "nothing happened");
 }
 
 /// Every operation of staff at every state: what it does is what the document draws, and nothing else.
