@@ -78,9 +78,11 @@ pub struct Move {
     pub status: MoveStatus,
     /// The first local date with service, or without it.
     pub date: LocalDate,
-    /// Whether somebody other than the mover decided it: staff, or the market. Without that nobody who lives at the
-    /// place has to leave for it.
+    /// Whether somebody other than the mover decided it, on this date: staff, or the market. Without that nobody who
+    /// lives at the place has to leave for it.
     pub confirmed: bool,
+    /// Whether the market made it, unasked: then it is not the customer's to change.
+    pub by_market: bool,
     /// Why the market will not do it.
     pub rejection: Option<Rejection>,
     /// Where letters go afterwards.
@@ -128,8 +130,8 @@ input! {
 input! {
     /// A move that has not taken effect gets another date.
     Redate {
-        /// The date; absent keeps it.
-        date: Option<LocalDate> = "date",
+        /// The date.
+        date: LocalDate = "date",
     }
 }
 

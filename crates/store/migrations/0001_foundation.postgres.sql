@@ -325,6 +325,8 @@ CREATE TABLE move (
     date DATE NOT NULL,
     -- Whether staff or the market decided it, and not the mover alone.
     confirmed BOOLEAN NOT NULL,
+    -- Whether the market made it, unasked: then it is not the customer's to change.
+    by_market BOOLEAN NOT NULL,
     rejection_code TEXT,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
@@ -367,6 +369,8 @@ CREATE TABLE market_request_place (
     PRIMARY KEY (customer_id, request_id, service_point_id),
     FOREIGN KEY (customer_id, request_id) REFERENCES market_request
 );
+
+CREATE INDEX market_request_place_point ON market_request_place (service_point_id);
 
 -- What Market reported: the same id again does nothing.
 CREATE TABLE market_transaction (

@@ -324,6 +324,8 @@ CREATE TABLE move (
     date INTEGER NOT NULL,
     -- Whether staff or the market decided it, and not the mover alone.
     confirmed INTEGER NOT NULL,
+    -- Whether the market made it, unasked: then it is not the customer's to change.
+    by_market INTEGER NOT NULL,
     rejection_code TEXT,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
@@ -366,6 +368,8 @@ CREATE TABLE market_request_place (
     PRIMARY KEY (customer_id, request_id, service_point_id),
     FOREIGN KEY (customer_id, request_id) REFERENCES market_request
 ) STRICT;
+
+CREATE INDEX market_request_place_point ON market_request_place (service_point_id);
 
 -- What Market reported: the same id again does nothing.
 CREATE TABLE market_transaction (

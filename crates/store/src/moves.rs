@@ -22,7 +22,8 @@ columns! {
     /// A move's own columns.
     MoveRow of "v" {
         move_id: MoveId, account_id: AccountId, premise_id: PremiseId, kind: MoveKind, status: MoveStatus,
-        date: LocalDate, confirmed: bool, rejection_code: Option<RejectionCode>, version: i64, sealed: Vec<u8>,
+        date: LocalDate, confirmed: bool, by_market: bool, rejection_code: Option<RejectionCode>, version: i64,
+        sealed: Vec<u8>,
     }
 }
 
@@ -41,8 +42,8 @@ statements! {
         JOIN premise_service_point ps ON ps.customer_id = v.customer_id AND ps.premise_id = v.premise_id
         JOIN service_point_holder h ON h.service_point_id = ps.service_point_id
         WHERE v.customer_id = $1 AND v.move_id = $2 AND v.kind = 'move-in'"};
-    UPDATE = {"UPDATE move SET status = $3, date = $4, confirmed = $5, rejection_code = $6, sealed = $7,
-            version = version + 1, updated_at = $8
+    UPDATE = {"UPDATE move SET status = $3, date = $4, confirmed = $5, by_market = $6, rejection_code = $7,
+            sealed = $8, version = version + 1, updated_at = $9
         WHERE customer_id = $1 AND move_id = $2"};
     [heavy] OF_ALL = {sql!("SELECT v.customer_id, k.wrapped, " [MoveRow] " FROM move v
         JOIN customer_key k ON k.customer_id = v.customer_id WHERE v.move_id > $1 ORDER BY v.move_id LIMIT $2")};
@@ -103,13 +104,27 @@ fn decode(row: &mut Reader, customer: CustomerId, key: &DataKey) -> Result<Move,
         status,
         date,
         confirmed,
+        by_market,
         rejection_code,
         version,
         sealed,
     } = MoveRow::read(row)?;
     let (forwarding, message) = sealed::open::<MoveSealedV1>(key, customer, id.get(), &sealed)?.open();
     let rejection = rejection_code.map(|code| Rejection { code, message });
-    Ok(Move { id, customer, account, premise, kind, status, date, confirmed, rejection, forwarding, version })
+    Ok(Move {
+        id,
+        customer,
+        account,
+        premise,
+        kind,
+        status,
+        date,
+        confirmed,
+        by_market,
+        rejection,
+        forwarding,
+        version,
+    })
 }
 
 impl Session<'_> {
@@ -191,13 +206,15 @@ pub struct New<'a> {
     pub date: LocalDate,
     /// Whether somebody other than the mover decided it.
     pub confirmed: bool,
+    /// Whether the market made it, unasked.
+    pub by_market: bool,
     /// Where letters go afterwards.
     pub forwarding: Option<&'a ForwardingAddress>,
 }
 
 /// Makes a move.
 pub async fn insert(change: &mut Change<'_>, new: New<'_>) -> Result<Move, StoreError> {
-    let New { account, premise, kind, status, date, confirmed, forwarding } = new;
+    let New { account, premise, kind, status, date, confirmed, by_market, forwarding } = new;
     let (id, now, customer): (MoveId, _, _) = (change.new_id().await?, change.now(), change.customer());
     let key = change.own_key().await?;
     let sealed = sealed::seal(&key, customer, id.get(), &MoveSealedV1::of(forwarding, None))?;
@@ -209,6 +226,7 @@ pub async fn insert(change: &mut Change<'_>, new: New<'_>) -> Result<Move, Store
         status,
         date,
         confirmed,
+        by_market,
         rejection_code: None,
         version: 1,
         sealed,
@@ -217,16 +235,29 @@ pub async fn insert(change: &mut Change<'_>, new: New<'_>) -> Result<Move, Store
     params.extend(row.bind());
     change.change_one(&INSERT, params).await?;
     change.owns("move", id).await?;
-    let forwarding = forwarding.cloned();
-    Ok(Move { id, customer, account, premise, kind, status, date, confirmed, rejection: None, forwarding, version: 1 })
+    let (rejection, forwarding, version) = (None, forwarding.cloned(), 1);
+    Ok(Move {
+        id,
+        customer,
+        account,
+        premise,
+        kind,
+        status,
+        date,
+        confirmed,
+        by_market,
+        rejection,
+        forwarding,
+        version,
+    })
 }
 
 /// Stores a move as it has become.
 pub async fn update(change: &mut Change<'_>, moved: &Move) -> Result<(), StoreError> {
-    let Move { id, status, date, confirmed, rejection, forwarding, .. } = moved;
+    let Move { id, status, date, confirmed, by_market, rejection, forwarding, .. } = moved;
     let key = change.own_key().await?;
     let plain = MoveSealedV1::of(forwarding.as_ref(), rejection.as_ref());
     let sealed = sealed::seal(&key, change.customer(), id.get(), &plain)?;
     let (now, code) = (change.now(), rejection.as_ref().map(|rejection| rejection.code.clone()));
-    Ok(change.change_one(&UPDATE, params![*id, *status, *date, *confirmed, code, sealed, now]).await?)
+    Ok(change.change_one(&UPDATE, params![*id, *status, *date, *confirmed, *by_market, code, sealed, now]).await?)
 }

@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use domain::{
     ids::{AccountId, CustomerId, Id, PremiseId, ServicePointId, WiresCompanyId},
-    personal::Personal,
     premises::Address,
     time::{Instant, LocalDate},
-    values::{City, EsiId, State, Street, Unit, WiresCompanies, Zip},
+    values::{EsiId, WiresCompanies},
 };
 
 use crate::{
@@ -89,7 +88,14 @@ statements! {
         ORDER BY service_start_date, premise_id LIMIT 1"};
     REDATE = {"UPDATE premise SET service_start_date = $3, start_at = $4, version = version + 1, updated_at = $5
         WHERE customer_id = $1 AND premise_id = $2 AND status = 'pending'"};
-    CORRECT = {"UPDATE service_point SET esi_hash = $2, sealed = $3, version = version + 1 WHERE service_point_id = $1"};
+    OTHERS = {"SELECT (SELECT count(*) FROM premise_service_point ps WHERE ps.service_point_id = $3
+                AND NOT (ps.customer_id = $1 AND ps.premise_id = $2))
+            + (SELECT count(*) FROM market_request_place rp
+                JOIN market_request r ON r.customer_id = rp.customer_id AND r.request_id = rp.request_id
+                WHERE rp.service_point_id = $3 AND NOT (r.customer_id = $1 AND r.premise_id = $2))"};
+    TOUCH = {"UPDATE premise SET version = version + 1, updated_at = $3 WHERE customer_id = $1 AND premise_id = $2"};
+    CORRECT = {"UPDATE service_point SET wires_company_id = $2, esi_hash = $3, sealed = $4, version = version + 1
+        WHERE service_point_id = $1"};
     PROMOTE = {"UPDATE premise SET is_primary = TRUE, version = version + 1, updated_at = $3
         WHERE customer_id = $1 AND premise_id = $2 RETURNING version"};
 }
@@ -123,21 +129,29 @@ impl Store {
     }
 }
 
-/// The service point of an ESI ID; with an address, one that is new is made there. `None` when it is not known.
-pub async fn point(
-    change: &mut Change<'_>,
-    esi_id: &EsiId,
-    address: Option<&Address>,
-) -> Result<Option<ServicePointId>, StoreError> {
+/// The service point of an ESI ID; `None` when it is not known.
+pub async fn point(change: &mut Change<'_>, esi_id: &EsiId) -> Result<Option<ServicePointId>, StoreError> {
     let hash = esi_hash(change.store, esi_id);
-    let found = one(change.tx()?.rows(&POINT, params![hash]).await?, first)?;
-    let Some(address) = address.filter(|_| found.is_none()) else { return Ok(found) };
+    Ok(one(change.tx()?.rows(&POINT, params![hash]).await?, first)?)
+}
+
+/// The service point of an ESI ID; one that is new is made. It has no address before the market says one: what a
+/// customer writes of a place is theirs, and stands with their premise alone.
+pub async fn named(change: &mut Change<'_>, esi_id: &EsiId) -> Result<ServicePointId, StoreError> {
+    if let Some(found) = point(change, esi_id).await? {
+        return Ok(found);
+    }
+    let hash = esi_hash(change.store, esi_id);
     let company = company(change, esi_id).await?;
     let (id, now): (ServicePointId, _) = (change.new_id().await?, change.now());
-    let plain = ServicePointSealedV1::of(esi_id, address);
+    let plain = ServicePointSealedV1::of(esi_id, None);
     let sealed = sealed::seal_place(change.store.keyring.place(), id.get(), &plain)?;
     change.tx()?.execute(&NEW_POINT, params![id, company, hash, now, sealed]).await?;
-    Ok(one(change.tx()?.rows(&POINT, params![hash]).await?, first)?)
+    point(change, esi_id).await?.ok_or_else(|| gone().into())
+}
+
+fn gone() -> DbError {
+    DbError::Corrupt("service_point: a row is not there".into())
 }
 
 /// The company that an ESI ID's prefix names.
@@ -153,20 +167,11 @@ async fn company(change: &mut Change<'_>, esi_id: &EsiId) -> Result<WiresCompany
     Ok(found.ok_or_else(|| DbError::Corrupt("wires_company: a row that was made is not there".into()))?)
 }
 
-/// The market's words for a place.
-pub async fn market_address(change: &mut Change<'_>, point: ServicePointId) -> Result<Address, StoreError> {
-    let sealed: Vec<u8> = one(change.tx()?.rows(&SEALED_POINT, params![point]).await?, first)?
-        .ok_or_else(|| DbError::Corrupt("service_point: a row is not there".into()))?;
+/// The market's words for a place; `None` before it said them.
+pub async fn market_address(change: &mut Change<'_>, point: ServicePointId) -> Result<Option<Address>, StoreError> {
+    let sealed: Vec<u8> = one(change.tx()?.rows(&SEALED_POINT, params![point]).await?, first)?.ok_or_else(gone)?;
     let key = change.store.keyring.place_of(&sealed).map(Arc::as_ref);
-    let ServicePointSealedV1 { esi_id: _, street, unit, city, state, zip } =
-        sealed::open_place(key, point.get(), &sealed)?;
-    Ok(Address {
-        street: Street::from_record(street),
-        unit: unit.map(Unit::from_record),
-        city: City::from_record(city),
-        state: State::from_record(state),
-        zip: Zip::from_record(zip),
-    })
+    Ok(sealed::open_place::<ServicePointSealedV1>(key, point.get(), &sealed)?.address())
 }
 
 /// A premise that is yet to come.
@@ -320,17 +325,30 @@ pub async fn redate(
     Ok(change.change_one(&REDATE, params![premise, date, at, now]).await?)
 }
 
-/// Corrects the market's words for a place: its ESI ID, or its address.
+/// Whether a place concerns nobody but one premise: no other was ever there, and no request of another's names it.
+pub async fn is_alone(change: &mut Change<'_>, premise: PremiseId, point: ServicePointId) -> Result<bool, StoreError> {
+    let others: i64 = one(change.own(&OTHERS, params![premise, point]).await?, first)?.unwrap_or_default();
+    Ok(others == 0)
+}
+
+/// A premise is another one than it was: its place changed.
+pub async fn touch(change: &mut Change<'_>, premise: PremiseId) -> Result<(), StoreError> {
+    let now = change.now();
+    Ok(change.change_one(&TOUCH, params![premise, now]).await?)
+}
+
+/// Corrects the market's words for a place: its ESI ID, with the company that this names, or its address.
 pub async fn correct(
     change: &mut Change<'_>,
     point: ServicePointId,
     esi_id: &EsiId,
-    address: &Address,
+    address: Option<&Address>,
 ) -> Result<(), StoreError> {
+    let company = company(change, esi_id).await?;
     let hash = esi_hash(change.store, esi_id);
     let plain = ServicePointSealedV1::of(esi_id, address);
     let sealed = sealed::seal_place(change.store.keyring.place(), point.get(), &plain)?;
-    change.tx()?.execute_one(&CORRECT, params![point, hash, sealed]).await?;
+    change.tx()?.execute_one(&CORRECT, params![point, company, hash, sealed]).await?;
     Ok(())
 }
 

@@ -107,15 +107,15 @@ impl PremiseSealedV1 {
     }
 }
 
-/// What is sealed of a place, under the place key: the market's words for it.
+/// What is sealed of a place, under the place key: the market's words for it, the address as far as it said one.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ServicePointSealedV1 {
     pub(crate) esi_id: String,
-    pub(crate) street: String,
-    pub(crate) unit: Option<String>,
-    pub(crate) city: String,
-    pub(crate) state: String,
-    pub(crate) zip: String,
+    street: Option<String>,
+    unit: Option<String>,
+    city: Option<String>,
+    state: Option<String>,
+    zip: Option<String>,
 }
 
 impl SealedRow for ServicePointSealedV1 {
@@ -125,16 +125,27 @@ impl SealedRow for ServicePointSealedV1 {
 
 impl ServicePointSealedV1 {
     /// The market's words for a place.
-    pub(crate) fn of(esi_id: &EsiId, address: &Address) -> Self {
-        let Address { street, unit, city, state, zip } = address;
+    pub(crate) fn of(esi_id: &EsiId, address: Option<&Address>) -> Self {
         Self {
             esi_id: reveal!(esi_id),
-            street: reveal!(street),
-            unit: unit.as_ref().map(|unit| reveal!(unit)),
-            city: reveal!(city),
-            state: reveal!(state),
-            zip: reveal!(zip),
+            street: address.map(|address| reveal!(&address.street)),
+            unit: address.and_then(|address| address.unit.as_ref()).map(|unit| reveal!(unit)),
+            city: address.map(|address| reveal!(&address.city)),
+            state: address.map(|address| reveal!(&address.state)),
+            zip: address.map(|address| reveal!(&address.zip)),
         }
+    }
+
+    /// The market's address; `None` before it said one.
+    pub(crate) fn address(self) -> Option<Address> {
+        let Self { esi_id: _, street, unit, city, state, zip } = self;
+        Some(Address {
+            street: Street::from_record(street?),
+            unit: unit.map(Unit::from_record),
+            city: City::from_record(city?),
+            state: State::from_record(state?),
+            zip: Zip::from_record(zip?),
+        })
     }
 }
 

@@ -37,7 +37,7 @@ struct MoveDetail {
     date: LocalDate,
     /// Where it is in its life.
     status: MoveStatus,
-    /// Until when it may be re-dated or given up; null when it may not any more.
+    /// Until when the customer may re-date it or give it up; null when they may not, or not any more.
     cancellable_until: Option<LocalDate>,
     /// Why the market will not do it.
     rejection: Option<RejectionDetail>,
@@ -74,6 +74,7 @@ impl Represents for MoveDetail {
             status,
             date,
             confirmed: _,
+            by_market,
             rejection,
             forwarding: _,
             version: _,
@@ -85,7 +86,7 @@ impl Represents for MoveDetail {
             premise_id: premise,
             date,
             status,
-            cancellable_until: status.is_live().then_some(date),
+            cancellable_until: (status.is_live() && !by_market).then_some(date),
             rejection: rejection.map(RejectionDetail::of),
         }
     }

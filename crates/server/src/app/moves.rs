@@ -149,9 +149,9 @@ pub(super) async fn overtaken(
             events.extend(market::finish(change, Cause::Move(moved.id)).await?);
         }
         None => {
-            let (kind, account) = (MoveKind::MoveOut, premise.account);
-            let new =
-                moves::New { account, premise: premise.id, kind, status, date, confirmed: true, forwarding: None };
+            let (kind, account, premise) = (MoveKind::MoveOut, premise.account, premise.id);
+            let (confirmed, by_market, forwarding) = (true, true, None);
+            let new = moves::New { account, premise, kind, status, date, confirmed, by_market, forwarding };
             moves::insert(change, new).await?;
         }
     }
@@ -243,7 +243,7 @@ impl Operation<Account, Move> for MoveIn {
         current: &Account,
     ) -> Result<Effect<MoveId>, Failure> {
         if current.status != Status::Active {
-            return Err(Failure::refused("inactive", &["active"]));
+            return Err(Failure::refused("inactive", &[]));
         }
         possible(app, tx, self.date, None, "/date")?;
         let (date, kind, status) = (self.date, MoveKind::MoveIn, MoveStatus::Planned);
@@ -252,8 +252,8 @@ impl Operation<Account, Move> for MoveIn {
         let wanted = Wanted { account, address: self.address.as_ref(), esi_ids, date };
         let premise = occupancies::add(app, &mut change, wanted).await?;
         occupancies::promise(&mut change, premise).await?;
-        let confirmed = !change.is_owner();
-        let new = moves::New { account, premise, kind, status, date, confirmed, forwarding: None };
+        let (confirmed, by_market, forwarding) = (!change.is_owner(), false, None);
+        let new = moves::New { account, premise, kind, status, date, confirmed, by_market, forwarding };
         let moved = moves::insert(&mut change, new).await?;
         let mut events = vec![
             occupancies::added(account, premise),
@@ -274,14 +274,19 @@ impl Operation<Premise, Move> for MoveOut {
         current: &Premise,
     ) -> Result<Effect<MoveId>, Failure> {
         current.editable()?;
-        if current.status == Status::Pending || moves::live(&mut tx.own(), premise).await?.is_some() {
+        let planned = moves::live(&mut tx.own(), premise).await?;
+        if let Some(planned) = &planned {
+            changeable(tx, planned)?;
+        }
+        if current.status == Status::Pending || planned.is_some() {
             return Err(Failure::refused("invalid-transition", &["re-date", "cancel"]));
         }
         possible(app, tx, self.date, Some(current), "/date")?;
         let (date, kind, status, account) = (self.date, MoveKind::MoveOut, MoveStatus::Planned, current.account);
         let mut change = tx.own();
-        let (confirmed, forwarding) = (!change.is_owner(), self.forwarding_address.as_ref());
-        let new = moves::New { account, premise, kind, status, date, confirmed, forwarding };
+        let (confirmed, by_market) = (!change.is_owner(), false);
+        let forwarding = self.forwarding_address.as_ref();
+        let new = moves::New { account, premise, kind, status, date, confirmed, by_market, forwarding };
         let moved = moves::insert(&mut change, new).await?;
         let ids = (account, premise);
         let mut events = vec![market::open(&mut change, Cause::Move(moved.id), RequestKind::MoveOut, ids, date).await?];
@@ -290,13 +295,16 @@ impl Operation<Premise, Move> for MoveOut {
     }
 }
 
-fn live(current: &Move) -> Result<(), Failure> {
-    if current.status.is_live() { Ok(()) } else { Err(Failure::refused("invalid-transition", &[])) }
+/// Whether a move may be changed by who asks: it has not taken effect, and what the market made is not the customer's.
+fn changeable(tx: &mut Transaction<'_>, current: &Move) -> Result<(), Failure> {
+    let theirs = !current.by_market || !tx.own().is_owner();
+    if current.status.is_live() && theirs { Ok(()) } else { Err(Failure::refused("invalid-transition", &[])) }
 }
 
 impl Operation<Move> for Redate {
     async fn others(&self, app: &App, scope: &Scope, id: MoveId) -> Result<Vec<CustomerId>, Failure> {
-        if scope.is_owner() || self.date.is_none_or(|date| date > app.zone.date(app.clock.now())) {
+        // Nobody leaves for what its own mover asks, or for what is to come.
+        if scope.is_owner() || self.date > app.zone.date(app.clock.now()) {
             return Ok(Vec::new());
         }
         Ok(moves::occupants(&mut app.store.session(scope), id).await?)
@@ -309,12 +317,14 @@ impl Operation<Move> for Redate {
         id: MoveId,
         current: &Move,
     ) -> Result<Effect<MoveId>, Failure> {
-        let Some(date) = self.date.filter(|date| *date != current.date) else {
+        let date = self.date;
+        if date == current.date {
             tx.pass_over();
             return Ok(Effect::Nothing(id));
-        };
-        live(current)?;
-        let confirmed = current.confirmed || !tx.own().is_owner();
+        }
+        changeable(tx, current)?;
+        // The market has not confirmed the date that the mover chooses now.
+        let confirmed = !tx.own().is_owner();
         let next = Move { date, confirmed, status: MoveStatus::Planned, ..current.clone() };
         moves::update(&mut tx.own(), &next).await?;
         let mut events = market::redate(&mut tx.own(), Cause::Move(id), date).await?;
@@ -336,7 +346,7 @@ impl Operation<Move> for CancelMove {
         id: MoveId,
         current: &Move,
     ) -> Result<Effect<MoveId>, Failure> {
-        live(current)?;
+        changeable(tx, current)?;
         let next = Move { status: MoveStatus::Cancelled, ..current.clone() };
         moves::update(&mut tx.own(), &next).await?;
         let mut events = give_up(app, tx, &next, StatusReason::CustomerRequest).await?;

@@ -35,17 +35,17 @@ pub struct Wanted<'a> {
 /// Fields at `/address` and `/esiIds`: one of them must say where it is.
 pub async fn add(app: &App, change: &mut Change<'_>, wanted: Wanted<'_>) -> Result<PremiseId, Failure> {
     let Wanted { account, address, esi_ids, date } = wanted;
-    let mut points = Vec::with_capacity(esi_ids.len());
+    let (mut points, mut markets) = (Vec::with_capacity(esi_ids.len()), None);
     for (index, esi_id) in esi_ids.iter().enumerate() {
-        let unknown =
-            || wrong(&format!("/esiIds/{index}"), "unknown-place", "We do not know this place: write its address.");
-        points.push(occupancies::point(change, esi_id, address).await?.ok_or_else(unknown)?);
+        let point = occupancies::named(change, esi_id).await?;
+        if address.is_none() {
+            let unknown =
+                || wrong(&format!("/esiIds/{index}"), "unknown-place", "We do not know this place: write its address.");
+            let words = occupancies::market_address(change, point).await?.ok_or_else(unknown)?;
+            markets.get_or_insert(words);
+        }
+        points.push(point);
     }
-    points.sort_unstable();
-    let markets = match (address, points.first()) {
-        (None, Some(point)) => Some(occupancies::market_address(change, *point).await?),
-        _ => None,
-    };
     let nowhere = || wrong("/address", "missing", "Write an address, or the ESI ID of the place.");
     let address = address.or(markets.as_ref()).ok_or_else(nowhere)?;
     let new = occupancies::New { account, address, points: &points, start: date, start_at: app.zone.start(date) };

@@ -74,6 +74,7 @@ pub(super) const TABLES: &[Table] = &[
             column("status", Text, Internal(STATE)),
             column("date", Date, Open(OCCUPANCY)),
             column("confirmed", Boolean, Internal(STATE)),
+            column("by_market", Boolean, Internal(STATE)),
             optional("rejection_code", Text, Internal(STATE)),
             column("created_at", Instant, Internal(STATE)),
             column("updated_at", Instant, Internal(STATE)),

@@ -261,7 +261,7 @@ impl Rows {
     ) -> Result<(), StoreError> {
         let NewServicePoint { id, esi_id, wires_company, meters } = point;
         let keyring = &owner.store.keyring;
-        let plain = ServicePointSealedV1::of(esi_id, address);
+        let plain = ServicePointSealedV1::of(esi_id, Some(address));
         let hash = keyring.lookup().tag("esi-id", &[plain.esi_id.as_bytes()]);
         let sealed = sealed::seal_place(keyring.place(), id.get(), &plain)?;
         self.service_points.push(params![id.get(), *wires_company, hash, 1_i64, start, sealed]);

@@ -2,7 +2,7 @@
 //! in effect by its id.
 
 use domain::{
-    events::Events,
+    events::{Event, Events},
     ids::{CustomerId, PremiseId, RequestId},
     input::FieldError,
     jobs::{NewJob, Task},
@@ -170,10 +170,12 @@ impl Operation<MarketRequest> for Answering<'_> {
         current: &MarketRequest,
     ) -> Result<Effect<RequestId>, Failure> {
         receive(tx, self.line).await?;
+        let mut events = Vec::new();
         if let (Some(esi_id), true) = (&self.line.esi_id, current.esi_ids.is_empty()) {
             locate(tx, current, esi_id).await?;
+            events.push(elsewhere(tx, current).await?);
         }
-        let events = answered(app, tx, current, &self.answer).await?;
+        events.extend(answered(app, tx, current, &self.answer).await?);
         Ok(Effect::Done(id, Events::Of(events)))
     }
 }
@@ -182,14 +184,21 @@ impl Operation<MarketRequest> for Answering<'_> {
 async fn locate(tx: &mut Transaction<'_>, current: &MarketRequest, esi_id: &EsiId) -> Result<(), Failure> {
     let mut change = tx.own();
     let found = premises::find(&mut change, current.premise).await?.ok_or(Failure::NotFound)?;
-    let premise = change.peek(&found);
-    let point = occupancies::point(&mut change, esi_id, Some(&premise.address)).await?.ok_or(Failure::NotFound)?;
-    if premise.status != Status::Pending {
+    if change.peek(&found).status != Status::Pending {
         return Err(Failure::refused("invalid-transition", &[]));
     }
+    let point = occupancies::named(&mut change, esi_id).await?;
     occupancies::relocate(&mut change, current.premise, point).await?;
     living::promise(&mut change, current.premise).await?;
     Ok(market::relocate(&mut change, current.id, current.premise).await?)
+}
+
+/// The place of a request's premise is another one: the event of it.
+async fn elsewhere(tx: &mut Transaction<'_>, current: &MarketRequest) -> Result<Event, Failure> {
+    occupancies::touch(&mut tx.own(), current.premise).await?;
+    let found = premises::find(&mut tx.own(), current.premise).await?.ok_or(Failure::NotFound)?;
+    let event = updated(current.account, current.premise).changed(vec!["servicePoints"]);
+    Ok(event.version(tx.peek(&found).version))
 }
 
 /// The place of a request has another ESI ID.
@@ -207,21 +216,19 @@ impl Operation<MarketRequest> for Renaming<'_> {
         current: &MarketRequest,
     ) -> Result<Effect<RequestId>, Failure> {
         receive(tx, self.line).await?;
-        let known = occupancies::point(&mut tx.own(), &self.esi_id, None).await?;
+        let known = occupancies::point(&mut tx.own(), &self.esi_id).await?;
         let points = occupancies::places(&mut tx.own(), current.premise).await?;
         match (known, points.as_slice()) {
             // The place stays; only its name was wrong.
-            (None, [point]) => {
+            (None, [point]) if occupancies::is_alone(&mut tx.own(), current.premise, *point).await? => {
                 let address = occupancies::market_address(&mut tx.own(), *point).await?;
-                occupancies::correct(&mut tx.own(), *point, &self.esi_id, &address).await?;
+                occupancies::correct(&mut tx.own(), *point, &self.esi_id, address.as_ref()).await?;
             }
             (Some(known), [point]) if known == *point => return Ok(Effect::Nothing(id)),
+            // A place of somebody else's was named by mistake: it stays theirs.
             _ => locate(tx, current, &self.esi_id).await?,
         }
-        let found = premises::find(&mut tx.own(), current.premise).await?.ok_or(Failure::NotFound)?;
-        let version = tx.peek(&found).version;
-        let event = updated(current.account, current.premise).changed(vec!["servicePoints"]).version(version);
-        Ok(Effect::Done(id, Events::Of(vec![event])))
+        Ok(Effect::Done(id, Events::Of(vec![elsewhere(tx, current).await?])))
     }
 }
 
@@ -241,8 +248,8 @@ impl Operation<Premise> for Readdressing<'_> {
         current: &Premise,
     ) -> Result<Effect<PremiseId>, Failure> {
         receive(tx, self.line).await?;
-        let point = occupancies::point(&mut tx.own(), &self.esi_id, None).await?.ok_or(Failure::NotFound)?;
-        occupancies::correct(&mut tx.own(), point, &self.esi_id, &self.address).await?;
+        let point = occupancies::point(&mut tx.own(), &self.esi_id).await?.ok_or(Failure::NotFound)?;
+        occupancies::correct(&mut tx.own(), point, &self.esi_id, Some(&self.address)).await?;
         // Street and unit are as the customer writes them.
         let Address { city, state, zip, .. } = self.address.clone();
         let Address { street, unit, .. } = current.address.clone();
@@ -281,13 +288,15 @@ impl Operation<Premise> for Leaving<'_> {
         change.schedule(NewJob { task, due: app.zone.start(self.date) }).await?;
         match moves::live(&mut change, id).await? {
             Some(moved) => {
-                let moved = domain::moves::Move { status: MoveStatus::Accepted, date: self.date, ..moved };
+                let moved =
+                    domain::moves::Move { status: MoveStatus::Accepted, date: self.date, by_market: true, ..moved };
                 moves::update(&mut change, &moved).await?;
             }
             None => {
                 let (kind, status) = (MoveKind::MoveOut, MoveStatus::Accepted);
-                let (account, date) = (current.account, self.date);
-                let new = moves::New { account, premise: id, kind, status, date, confirmed: true, forwarding: None };
+                let (account, premise, date) = (current.account, id, self.date);
+                let (confirmed, by_market, forwarding) = (true, true, None);
+                let new = moves::New { account, premise, kind, status, date, confirmed, by_market, forwarding };
                 moves::insert(&mut change, new).await?;
             }
         }

@@ -77,10 +77,12 @@ pub(super) const fn sampled(
 pub(super) const SAMPLES: &[Sample] = &[
     sampled("moveIn", &[], 0, MOVE_IN, Goes::Always),
     sampled("moveOut", &[], 0, r#"{"date":"LATER"}"#, Goes::Always),
+    sampled("redateMove", &[], 0, r#"{"date":"SOONER"}"#, Goes::Always),
     sampled("cancelMove", &[], 0, "", Goes::Always),
     sampled("moveInForStaff", &[("accountId", 1003)], 2, MOVE_IN, Goes::Always),
     sampled("moveOutForStaff", &[("premiseId", 2003)], 2, r#"{"date":"LATER"}"#, Goes::Once(409)),
     // What the customers planned when they moved in.
+    sampled("redateMoveForStaff", &[("moveId", 7004)], 1, r#"{"date":"LATER"}"#, Goes::Nothing),
     sampled("cancelMoveForStaff", &[("moveId", 7004)], 1, "", Goes::Once(409)),
     sampled("acknowledgeMarketRequest", &[("requestId", 6005)], 2, "{}", Goes::Always),
     sampled("approveEnrollment", &[("enrollmentId", 5100)], 20, "{}", Goes::Once(409)),
@@ -194,6 +196,7 @@ impl Sample {
     pub(super) fn input(&self, issuer: &str) -> Option<String> {
         let today = Zone::named("America/Chicago").unwrap().date(SystemClock.now());
         let input = self.input.replace("TODAY", &today.to_string()).replace("LATER", &today.plus_days(30).to_string());
+        let input = input.replace("SOONER", &today.plus_days(20).to_string());
         let input = input.replace("ISSUER", issuer);
         (!input.is_empty()).then_some(input)
     }

@@ -1,5 +1,6 @@
 //! Who lives where: moves, the market's part in them, and what each customer sees of a place.
 
+mod foreign;
 mod market;
 mod occupancies;
 mod planned;

@@ -102,6 +102,10 @@ async fn what_cannot_be_is_refused(service: Service) {
     assert_eq!(move_out(&alice, path, &date).await.status, 201);
     let again = move_out(&mjones, "/api/admin/premises/2001/move-out", &date).await;
     assert_eq!((again.status.as_u16(), again.code().as_str()), (409, "invalid-transition"));
+    for (body, error) in [(json!({"date": null}), "/date:wrong-type"), (json!({}), "/date:missing")] {
+        let answer = alice.patch("/api/moves/7001", &body.to_string()).await;
+        assert_eq!((answer.status.as_u16(), answer.errors()), (422, vec![error.to_owned()]), "{body}");
+    }
     // A place is promised to one newcomer.
     let carol = User::of(&service, "carol").await;
     assert_eq!(move_in(&alice, "/api/accounts/1001/premises", &date, ELM).await.status, 201);
