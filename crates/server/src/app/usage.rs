@@ -81,7 +81,7 @@ impl Series {
 
     fn window(&self, served: &Served, register: Register, over: Window) -> Option<WindowUsage> {
         let (from, to) = part(served, over)?;
-        Some(window(&*self.advances(served, register)?, from, to))
+        Some(window(&self.advances(served, register)?, from, to))
     }
 }
 
