@@ -38,6 +38,7 @@ columns! {
 statements! {
     SCHEDULE = {"INSERT INTO job (customer_id, job_id, kind, subject_id, reason, due_at, not_before, attempts, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $6, 0, $7)"};
+    SCHEDULED = {"SELECT count(*) FROM job WHERE customer_id = $1 AND kind = $2 AND subject_id = $3"};
     DROP = {"DELETE FROM job WHERE customer_id = $1 AND kind = $2 AND subject_id = $3"};
     // A lease that ran out counts as none. What is tried again waits until `not_before`.
     CLAIM = {
@@ -112,6 +113,14 @@ impl Change<'_> {
         let (kind, subject, reason) = parts(task);
         let (id, now): (JobId, _) = (self.new_id().await?, self.now());
         Ok(self.change_one(&SCHEDULE, params![id, kind, subject, reason, due, now]).await?)
+    }
+
+    /// Whether such a thing is scheduled, whatever its reason.
+    pub async fn is_scheduled(&mut self, task: Task) -> Result<bool, StoreError> {
+        let (kind, subject, _) = parts(task);
+        let rows = self.own(&SCHEDULED, params![kind, subject]).await?;
+        let count: Option<i64> = rows.into_iter().next().map(|row| row.read().get()).transpose()?;
+        Ok(count.is_some_and(|count| count > 0))
     }
 
     /// Drops what was scheduled for the same thing, because it is decided anew.

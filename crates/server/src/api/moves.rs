@@ -103,6 +103,10 @@ impl Listed for MoveDetail {
 
 impl ForStaff for Move {
     type Path = MoveId;
+    fn mask(&mut self) -> Vec<String> {
+        let message = self.rejection.as_mut().and_then(|rejection| rejection.message.take());
+        message.map(|_| "/rejection/message".to_owned()).into_iter().collect()
+    }
 }
 
 async fn list_moves(call: Call<(), PageQuery>) -> Result<Listing<MoveDetail>, Problem> {
@@ -148,7 +152,7 @@ fn one<R: Represents<Of = Move, At = MoveId>>(
 
 /// The operations on moves.
 pub fn routes() -> Vec<Route> {
-    let move_in = [problem::PLACE_TAKEN];
+    let move_in = [problem::PLACE_TAKEN, problem::ACCOUNT_ENDS];
     let move_out = [problem::INVALID_TRANSITION];
     let own = [
         Route::creation::<AccountId, Account, MoveDetail, MoveIn>(

@@ -64,6 +64,8 @@ kinds! {
         "The state machine has no such step; `allowed` lists what is possible now.";
     PLACE_TAKEN = "place-taken", 409, "The place is taken.",
         "The place is promised to another newcomer, or somebody moves in there later than that.";
+    ACCOUNT_ENDS = "account-ends", 409, "The account is to end.",
+        "It was decided that the account ends on a later day; nobody moves in on it. Whoever may end it may give it another day, or another account takes the place.";
     KEY_BUSY = "idempotency-key-busy", 409, "The same request is still at work.",
         "A request with this `Idempotency-Key` has not ended yet; ask again in a moment.";
     PRECONDITION_FAILED = "precondition-failed", 412, "The resource has changed since you read it.",

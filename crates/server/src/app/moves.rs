@@ -245,6 +245,10 @@ impl Operation<Account, Move> for MoveIn {
         if current.status != Status::Active {
             return Err(Failure::refused("inactive", &[]));
         }
+        // Neither decision may silently undo the other one.
+        if tx.own().is_scheduled(Task::DeactivateAccount(account, StatusReason::Closed)).await? {
+            return Err(Failure::refused("account-ends", &["deactivate"]));
+        }
         possible(app, tx, self.date, None, "/date")?;
         let (date, kind, status) = (self.date, MoveKind::MoveIn, MoveStatus::Planned);
         let esi_ids = self.esi_ids.as_ref().map_or(&[][..], |ids| &ids.0);

@@ -19,6 +19,18 @@ on_both_engines! {
     a_rejected_move_is_a_task,
     letters_follow_who_moves_out,
     staff_see_and_correct_premises,
+    nobody_moves_in_on_an_account_that_is_to_end,
+}
+
+async fn nobody_moves_in_on_an_account_that_is_to_end(service: Service) {
+    crate::ask::enrol_bare(&service).await;
+    let mjones = User::of(&service, "mjones").await;
+    let body = json!({"effectiveDate": day(&service, 9), "reason": "closed"}).to_string();
+    let ended = mjones.send("POST", "/api/admin/accounts/1100/deactivate", &[REASON], Some(&body)).await;
+    assert_eq!(ended.status, 200, "{}", ended.body);
+    let moved = move_in(&mjones, "/api/admin/accounts/1100/premises", &day(&service, 3), ELM).await;
+    assert_eq!((moved.status.as_u16(), moved.code().as_str()), (409, "account-ends"), "{}", moved.body);
+    assert_eq!(moved.json()["allowed"], json!(["deactivate"]));
 }
 
 async fn a_move_in_is_planned_and_happens(service: Service) {
