@@ -106,7 +106,7 @@ run_as() {
       "${operations[@]}" --checks all ${excluded:+--exclude-checks "$excluded"} \
       --seed "$SEED" --max-examples "$EXAMPLES" --workers 1 \
       --generation-database none \
-      --rate-limit auto --request-timeout 15 --continue-on-failure \
+      --rate-limit auto --request-timeout 65 --continue-on-failure \
       --suppress-health-check all \
       --report junit --report-junit-path "$OUT/$user.xml"
   ) </dev/null || failed=1
