@@ -4,6 +4,7 @@
 use crate::{
     accounts::Account,
     customers::{Customer, CustomerName, CustomerType},
+    market::Rejection,
     personal::Personal,
     premises::{Address, Premise},
     values::{BusinessName, EmailAddress, EsiId, Nickname, PersonName, PhoneNumber, Street},
@@ -95,6 +96,12 @@ pub fn premise(premise: &mut Premise) -> Vec<String> {
         masked.push(format!("/servicePoints/{place}/esiId"));
     }
     masked
+}
+
+/// Hides the words of a rejection; its code stays.
+pub fn rejection(rejection: &mut Option<Rejection>) -> Vec<String> {
+    let words = rejection.as_mut().and_then(|rejection| rejection.message.take());
+    words.map(|_| "/rejection/message".to_owned()).into_iter().collect()
 }
 
 /// Leaves city, state and ZIP of the address that a representation has at a pointer.

@@ -5,6 +5,7 @@ use domain::{
     enrollments::{Application, Approve, Enrollment, EnrollmentKind, EnrollmentStatus, NextStep, Reject, Withdraw},
     ids::{AccountId, CustomerId, EnrollmentId, Id, PremiseId},
     market::Rejection,
+    masks,
     policy::{Categories, Roles},
     time::{Instant, LocalDate},
     values::{RejectionCode, Remark},
@@ -117,8 +118,7 @@ impl Leads<Which> for EnrollmentId {
 impl ForStaff for Enrollment {
     type Path = EnrollmentId;
     fn mask(&mut self) -> Vec<String> {
-        let message = self.rejection.as_mut().and_then(|rejection| rejection.message.take());
-        message.map(|_| "/rejection/message".to_owned()).into_iter().collect()
+        masks::rejection(&mut self.rejection)
     }
 }
 

@@ -4,6 +4,7 @@ use domain::{
     accounts::Account,
     ids::{AccountId, MoveId, PremiseId},
     market::Rejection,
+    masks,
     moves::{CancelMove, Move, MoveIn, MoveKind, MoveOut, MoveStatus, Redate},
     policy::{Categories, Roles},
     premises::Premise,
@@ -104,8 +105,7 @@ impl Listed for MoveDetail {
 impl ForStaff for Move {
     type Path = MoveId;
     fn mask(&mut self) -> Vec<String> {
-        let message = self.rejection.as_mut().and_then(|rejection| rejection.message.take());
-        message.map(|_| "/rejection/message".to_owned()).into_iter().collect()
+        masks::rejection(&mut self.rejection)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Moves that are planned: limits, dates, the market's answers, and how they are given up.
 
 use domain::{input::Named, market::RequestStatus, moves::MoveStatus, time::HOUR};
-use serde_json::{Value, json};
+use serde_json::json;
 use similar_asserts::assert_eq;
 
-use super::{ELM, REASON, day, elm, line, move_in, move_out, report, requests, run, told};
+use super::{ELM, REASON, day, line, move_in, move_out, report, requests, run, told};
 use crate::{
     ask::{User, events},
     on_both_engines,
@@ -248,7 +248,6 @@ async fn staff_see_and_correct_premises(service: Service) {
     assert_eq!((of("planned").await, of("done").await), (1, 0));
     let one = jsmith.send("GET", "/api/admin/moves/7001", &[REASON], None).await.json();
     assert_eq!((&one["moveId"], &one["version"]), (&json!(7001), &json!(1)));
-    let _ = elm();
 }
 
 /// The diagrams of the document are those of the program.
@@ -276,5 +275,4 @@ fn drawn<S: Named + PartialEq>(text: &str, heading: &str, may_become: fn(S, S) -
     }
     right.sort();
     assert_eq!(drawn, right, "{heading}");
-    let _: Value = json!(null);
 }
